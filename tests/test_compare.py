@@ -1,0 +1,71 @@
+"""Equations 3 and 4 against sums written out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unimat.errors import UserError
+from unimat.materials.compare import all_pairs, comparison, refuse_different_references
+from unimat.materials.stability_settings import CompareSettings
+
+
+def judged(prefix: str, rows: list[tuple[str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "material_id": [f"{prefix}{index}" for index in range(len(rows))],
+            "formula": [formula for formula, _ in rows],
+            "e_form_per_atom": [energy for _, energy in rows],
+        }
+    )
+
+
+A = judged("a", [("SiC", -0.30), ("SiC", -0.10), ("C", 0.20), ("Si2C", np.nan), ("Si3C", 1.0)])
+B = judged("b", [("SiC", -0.25), ("C", 0.25), ("C", 0.10), ("Si2C", 0.0)])
+
+
+def test_all_pairs_of_equal_composition():
+    pairs = all_pairs(A, B)
+    assert pairs[["material_id_a", "material_id_b"]].to_numpy().tolist() == [
+        ["a2", "b1"],
+        ["a2", "b2"],
+        ["a0", "b0"],
+        ["a1", "b0"],
+    ]
+    assert pairs["difference"].tolist() == pytest.approx([-0.05, 0.10, -0.05, 0.15])
+
+
+def test_equations_3_and_4():
+    numbers = comparison(all_pairs(A, B), CompareSettings())
+    assert numbers["delta_e_form"]["value"] == pytest.approx((-0.05 + 0.10 - 0.05 + 0.15) / 4)
+    assert numbers["reduction_rate"]["value"] == 2 / 4
+    assert (numbers["reduction_rate"]["count"], numbers["reduction_rate"]["of"]) == (2, 4)
+    assert (numbers["n_pairs"], numbers["n_compositions"]) == (4, 2)
+    assert (numbers["n_a_matched"], numbers["n_b_matched"]) == (3, 3)
+
+
+def test_antisymmetric():
+    forth, back = (comparison(all_pairs(*each), CompareSettings()) for each in ((A, B), (B, A)))
+    assert forth["delta_e_form"]["value"] == pytest.approx(-back["delta_e_form"]["value"])
+    assert forth["reduction_rate"]["value"] + back["reduction_rate"]["value"] == 1
+
+
+def test_bootstrap_interval_of_independent_pairs_matches_the_normal_one():
+    rng = np.random.default_rng(0)
+    n = 400
+    a = judged("a", [(f"Si{index + 1}C", value) for index, value in enumerate(rng.normal(0.3, 1.0, n))])
+    b = judged("b", [(f"Si{index + 1}C", 0.0) for index in range(n)])
+    interval = comparison(all_pairs(a, b), CompareSettings(bootstrap=4000))["delta_e_form"]
+    spread = 1.96 * a["e_form_per_atom"].std() / np.sqrt(n)
+    assert interval["low"] == pytest.approx(interval["value"] - spread, abs=0.015)
+    assert interval["high"] == pytest.approx(interval["value"] + spread, abs=0.015)
+
+
+def test_no_pair_gives_nulls_not_zeros():
+    numbers = comparison(all_pairs(A, judged("b", [("Ge", 0.0)])), CompareSettings())
+    assert numbers["delta_e_form"]["value"] is None
+    assert numbers["reduction_rate"]["of"] == 0
+
+
+def test_different_references_are_refused():
+    with pytest.raises(UserError, match="differ in reference"):
+        refuse_different_references({"set": "a", "reference": "x"}, {"set": "b", "reference": "y"})

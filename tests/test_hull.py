@@ -1,0 +1,128 @@
+"""Stabilities against pymatgen's own phase diagram and against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core import Composition, Element
+
+from unimat.crystal_table import Crystal, CrystalTable, from_crystals
+from unimat.errors import UserError
+from unimat.materials import hull, reference
+from unimat.materials.stability_settings import HullSettings
+
+CHGNET = {"calculator": "CHGNet", "functional": "PBE", "corrections": "MP2020, learned", "quantity": "total energy"}
+
+
+def phases(*rows: tuple[str, float]) -> reference.Reference:
+    entries = [
+        PDEntry(Composition(formula), energy * Composition(formula).num_atoms, name=f"ref-{index}")
+        for index, (formula, energy) in enumerate(rows)
+    ]
+    return reference.Reference("phases", entries, CHGNET, "made up")
+
+
+def relaxed(*rows: tuple[str, float | None]) -> CrystalTable:
+    crystals = []
+    for index, (formula, energy) in enumerate(rows):
+        numbers = [Element(symbol).Z for symbol, n in Composition(formula).items() for _ in range(int(n))]
+        coords = np.random.default_rng(index).random((len(numbers), 3))
+        properties = {"energy_per_atom": energy, "converged": energy is not None}
+        crystals.append(Crystal(f"c-{index}", np.eye(3) * 9, np.array(numbers), coords, properties))
+    return from_crystals(crystals, energy_type=CHGNET, n_requested=len(rows) + 2)
+
+
+SI_C = phases(("C", -9.0), ("Si", -5.0), ("SiC", -7.5), ("C", -8.5))
+
+
+def test_silicon_carbide_by_hand():
+    """SiC at -7.5 lies 0.5 eV/atom below the elements' mean of -7; Si3C's hull point is half Si, half SiC."""
+    hulls = hull.Hulls(SI_C)
+    judged = hulls.judge(Composition("SiC"), -7.3)
+    assert judged["e_form_per_atom"] == pytest.approx(-0.3)
+    assert judged["decomposition_energy"] == pytest.approx(0.2)
+    assert judged["decomposition"] == "1 SiC (ref-2)"
+    judged = hulls.judge(Composition("Si3C"), -6.5)
+    assert judged["decomposition_energy"] == pytest.approx(-6.5 + (5.0 + 7.5) / 2)
+    assert judged["e_above_hull"] == 0.0
+    assert judged["decomposition"] == "0.5 Si (ref-1) + 0.5 SiC (ref-2)"
+
+
+def test_elements_are_judged_against_the_lowest_elemental_phase():
+    assert hull.Hulls(SI_C).judge(Composition("C4"), -8.5)["decomposition_energy"] == pytest.approx(0.5)
+
+
+def test_agrees_with_pymatgen_on_random_ternaries():
+    """With the candidate added to its phase diagram, pymatgen's energy above hull is max(E_d, 0) to 1e-6 eV/atom."""
+    rng = np.random.default_rng(0)
+    rows = [("Li", -1.9), ("Fe", -8.0), ("O", -5.0)]
+    for _ in range(30):
+        amounts = rng.integers(0, 5, 3)
+        if amounts.sum():
+            formula = "".join(f"{symbol}{n}" for symbol, n in zip(("Li", "Fe", "O"), amounts, strict=True) if n)
+            rows.append((formula, float(rng.uniform(-9, -5))))
+    known = phases(*rows)
+    hulls = hull.Hulls(known)
+    for _ in range(60):
+        amounts = rng.integers(1, 5, 3)
+        composition = Composition(dict(zip(("Li", "Fe", "O"), map(int, amounts), strict=True)))
+        energy = float(rng.uniform(-10, -6))
+        candidate = PDEntry(composition, energy * composition.num_atoms)
+        diagram = PhaseDiagram([*known.entries, candidate])
+        judged = hulls.judge(composition, energy)
+        assert judged["e_above_hull"] == pytest.approx(diagram.get_e_above_hull(candidate), abs=1e-6)
+        assert judged["e_form_per_atom"] == pytest.approx(diagram.get_form_energy_per_atom(candidate), abs=1e-6)
+
+
+def test_table_counts_everything_asked_for():
+    table = relaxed(("SiC", -7.6), ("SiC", -7.49), ("SiC", -7.0), ("SiC", None))
+    frame = hull.stability_table(table, SI_C, HullSettings())
+    assert frame["stable"].tolist() == [True, False, False, False]
+    assert frame["metastable"].tolist() == [False, True, False, False]
+    assert np.isnan(frame["decomposition_energy"][3])
+    counts = hull.summary(frame.assign(unique=True, novel=[False, True, True, None]), "s", table, SI_C, HullSettings())
+    assert counts["stable"] == {"count": 1, "of": 6, "rate": pytest.approx(1 / 6)}
+    assert counts["stable_unique_novel"]["count"] == 0
+    assert counts["metastable_unique_novel"]["count"] == 1
+    assert counts["n_relaxed"] == 3
+
+
+@pytest.mark.parametrize("key", ["functional", "quantity", "corrections"])
+def test_strangers_are_refused_by_name(key):
+    stranger = reference.Reference("dft", SI_C.entries, {**CHGNET, key: "r2SCAN"})
+    with pytest.raises(UserError, match=f"{key}.*r2SCAN"):
+        hull.refuse_strangers(CHGNET, stranger)
+
+
+def test_another_calculator_of_the_same_scale_is_let_in_with_a_warning(caplog):
+    hull.refuse_strangers(CHGNET, reference.Reference("mp", SI_C.entries, {**CHGNET, "calculator": "VASP"}))
+    assert "VASP" in caplog.text
+
+
+def test_element_without_reference_is_named():
+    with pytest.raises(UserError, match="no phase with Ge"):
+        hull.Hulls(SI_C).judge(Composition("GeC"), -1.0)
+
+
+def test_binary_hull_vertices():
+    vertices = hull.binary_hull(SI_C, [Element("Si"), Element("C")])
+    assert vertices["x"].tolist() == [0.0, 0.5, 1.0]
+    assert vertices["e_form_per_atom"].tolist() == pytest.approx([0.0, -0.5, 0.0])
+
+
+def test_reference_round_trip_and_refusals(tmp_path):
+    reference.write(SI_C, tmp_path / "reference.parquet")
+    back = reference.read(tmp_path / "reference.parquet")
+    assert back.energy_type == CHGNET
+    assert [entry.energy for entry in back.entries] == [entry.energy for entry in SI_C.entries]
+    (tmp_path / "broken.parquet").write_bytes((tmp_path / "reference.parquet").read_bytes()[:100])
+    with pytest.raises(UserError, match="no hull reference"):
+        reference.read(tmp_path / "broken.parquet")
+    with pytest.raises(UserError, match="no elemental phase of C"):
+        reference.refuse_missing_elements(phases(("Si", -5.0), ("SiC", -7.5)))
+
+
+def test_reference_of_a_relaxed_set_takes_converged_rows_alone():
+    built = reference.from_relaxed(relaxed(("Si", -5.0), ("C", -9.0), ("SiC", None)), "train")
+    assert [entry.name for entry in built.entries] == ["c-0", "c-1"]
+    with pytest.raises(UserError, match="no phase"):
+        reference.from_relaxed(relaxed(("SiC", None)), "train")

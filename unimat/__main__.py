@@ -1,0 +1,5 @@
+import sys
+
+from unimat.cli import main
+
+sys.exit(main())

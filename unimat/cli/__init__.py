@@ -1,0 +1,89 @@
+"""The command line: one subcommand per acting rule of the workflow, each usable by hand."""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+
+from unimat import __version__
+from unimat.errors import UserError
+
+# The order of the science. Each command is a module of this package with `add_arguments(parser)` and
+# `run(args)`, a docstring whose first line is its help, and an EXAMPLE. Only the module of the command that
+# was called is imported, so that `unimat --help` answers at once.
+COMMANDS = {
+    "fetch": "download a published dataset, checked against its publisher's checksums",
+    "airss": "random symmetric structures of given compositions",
+    "ingest": "read crystals of any format into checked crystal tables, split, with a data card",
+    "convert": "turn a crystal table into CIF, POSCAR or extxyz files, or such files into a table",
+    "select": "choose rows of a crystal table: a seeded draw, or the lowest energies per composition",
+    "encode": "lay crystals over the periodic table as compact arrays",
+    "train": "train the diffusion model",
+    "sample": "generate crystals with a trained model",
+    "metrics": "validity, coverage, distributions, uniqueness and novelty of a set",
+    "relax": "relax a set with an engine (CHGNet, VASP), in shards, resumable",
+    "gather": "join the tables of shards into one",
+    "reference": "build the hull reference that stabilities are judged against",
+    "hull": "formation energy, decomposition energy and energy above the hull of a relaxed set",
+    "compare": "per-composition energies of two sets (Equations 3 and 4 of the paper)",
+    "report": "one self-contained HTML page of a run",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0, 2 on bad input, 130 when interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parse(argv)
+    level = logging.DEBUG if args.debug else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("unimat").setLevel(level)
+    try:
+        importlib.import_module(f"unimat.cli.{args.command}").run(args)
+    except UserError as error:
+        if args.debug:
+            raise
+        print(f"unimat {args.command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"unimat {args.command}: interrupted", file=sys.stderr)
+        return 130
+    except ModuleNotFoundError as error:
+        if args.debug or (error.name or "").startswith("unimat"):
+            raise
+        print(f"unimat {args.command}: error: {_missing_package(error.name or '')}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output (head, say) has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="log more, and show tracebacks")
+    parser = argparse.ArgumentParser(
+        prog="unimat", description="Generate crystals with UniMat diffusion and judge their stability."
+    )
+    parser.add_argument("--version", action="version", version=f"unimat {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    called = next((word for word in argv if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        if name != called:
+            subparsers.add_parser(name, help=summary)
+            continue
+        module = importlib.import_module(f"unimat.cli.{name}")
+        subparser = subparsers.add_parser(
+            name,
+            help=summary,
+            description=module.__doc__,
+            epilog=f"example:\n  {module.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[common],
+        )
+        module.add_arguments(subparser)
+    return parser.parse_args(argv)
+
+
+def _missing_package(name: str) -> str:
+    extra = {"chgnet": "chgnet", "torch": "chgnet", "snakemake": "workflow"}.get(name.split(".")[0], "materials")
+    return f"the package {name!r} is not installed; pip install 'unimat[{extra}]'"

@@ -1,0 +1,49 @@
+"""Per-composition energies of two judged sets: Equations 3 and 4 of the paper.
+
+All pairs of crystals with the same reduced composition; mean difference in formation energy (A minus B) and the share
+of pairs in which A lies lower, each with a bootstrap confidence interval over compositions.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+EXAMPLE = (
+    "unimat compare --a sets/generated --b sets/test --out-json compare/generated_vs_test.json "
+    "--out-pairs compare/generated_vs_test.parquet"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--a", required=True, type=Path, help="folder of set A, with stability.parquet and .json")
+    parser.add_argument("--b", required=True, type=Path, help="folder of set B")
+    parser.add_argument("--settings", help="compare settings: JSON text, or a JSON or YAML file")
+    parser.add_argument("--out-json", required=True, type=Path, help="the comparison's numbers")
+    parser.add_argument("--out-pairs", required=True, type=Path, help="table of all pairs (Parquet)")
+
+
+def run(args: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from unimat.files import existing, read_json, write_json, written_whole
+    from unimat.materials.compare import all_pairs, comparison, refuse_different_references
+    from unimat.materials.stability_settings import CompareSettings
+    from unimat.settings import load_settings
+
+    settings = load_settings(CompareSettings, args.settings, "compare")
+    summaries = [read_json(folder / "stability.json") for folder in (args.a, args.b)]
+    refuse_different_references(*summaries)
+    frames = [pd.read_parquet(existing(folder / "stability.parquet")) for folder in (args.a, args.b)]
+    pairs = all_pairs(*frames)
+    with written_whole(args.out_pairs) as unfinished:
+        pairs.to_parquet(unfinished, index=False)
+    numbers = {
+        "a": summaries[0]["set"],
+        "b": summaries[1]["set"],
+        "reference": summaries[0]["reference"],
+        **comparison(pairs, settings),
+    }
+    write_json(args.out_json, numbers)
+    logging.getLogger("unimat.compare").info(
+        "%s against %s: %d pairs of %d compositions", numbers["a"], numbers["b"], len(pairs), numbers["n_compositions"]
+    )

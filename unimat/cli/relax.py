@@ -1,0 +1,38 @@
+"""Relax a set, or one shard of it, with an engine: CHGNet, or VASP under custodian.
+
+Every crystal's result is kept in --work as it finishes; a run that was interrupted continues there. Unconverged and
+failed crystals stay in the table with their reasons.
+"""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+EXAMPLE = "unimat relax --crystals sets/mine/crystals.parquet --work work/mine --out sets/mine/relaxed.parquet"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--crystals", required=True, type=Path, help="crystal table of the set")
+    parser.add_argument("--shard", default="1/1", help="which part of it, as k/n (default: all)")
+    parser.add_argument("--settings", help="relax settings: JSON text, or a JSON or YAML file")
+    parser.add_argument("--work", required=True, type=Path, help="folder for results as they finish; kept")
+    parser.add_argument("--out", required=True, type=Path, help="relaxed crystal table to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    from unimat.materials.stability_settings import RelaxSettings
+    from unimat.settings import load_settings
+
+    settings = load_settings(RelaxSettings, args.settings, "relax")
+    # Read when numpy and torch are loaded; without it their threads spin on each other's cores.
+    os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
+    from unimat import crystal_table
+    from unimat.materials.relax.shard import relax_shard, shard_of
+
+    table = shard_of(crystal_table.read(args.crystals), args.shard)
+    name = args.shard.replace("/", "of")
+    relaxed = relax_shard(table, settings, args.work / name)
+    crystal_table.write(relaxed, args.out)
+    converged = int(relaxed.column("converged").sum()) if len(relaxed) else 0
+    logging.getLogger("unimat.relax").info("%d of %d crystals converged -> %s", converged, len(relaxed), args.out)

@@ -1,0 +1,36 @@
+"""Errors that a user can act on."""
+
+
+class UserError(Exception):
+    """Bad input, told in one line that names the thing and the remedy.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+
+class CrystalRejected(Exception):
+    """One crystal cannot be used; the run goes on and the crystal becomes a row of the rejected table.
+
+    Args:
+        reason: a short machine-readable reason, e.g. ``partial_occupancy``; one of `REJECTION_REASONS`.
+        detail: what was found, with the value and the limit.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+REJECTION_REASONS = {
+    "unreadable": "the text could not be parsed as a crystal",
+    "partial_occupancy": "a site is shared by several species or partly empty",
+    "not_an_element": "a species is not one of the 118 elements (a dummy or deuterium label, say)",
+    "outside_grid": "an element has no cell in the configured grid",
+    "too_many_atoms": "more atoms than the configured limit",
+    "too_many_of_element": "more atoms of one element than the configured number of slots L",
+    "overlapping_atoms": "two atoms (or an atom and its periodic image) closer than the configured minimum",
+    "degenerate_lattice": "the cell has no volume, or a length or angle that is not finite",
+    "duplicate_id": "the material_id was already used by an earlier row",
+    "no_atoms": "the crystal has no atoms",
+}

@@ -1,0 +1,116 @@
+"""Settings of the stages that judge stability; importable without the packages that do the work."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class AirssSettings:
+    """Random structure search.
+
+    Attributes:
+        elements: symbols to combine, e.g. ("C", "Si").
+        n: number of structures.
+        max_atoms: largest number of atoms in a primitive cell.
+        compositions: formulas such as "Si4C4" to draw from instead of all combinations of `elements`.
+        volume_factor: range that the cell volume is drawn from, as multiples of the volume estimated from covalent
+            radii. The paper's Appendix 8 spans 0.4 to 1.2 times an estimate from atomic radii.
+        seed: every structure is drawn from this seed and its index.
+    """
+
+    elements: tuple[str, ...] = ()
+    n: int = 100
+    max_atoms: int = 8
+    compositions: tuple[str, ...] = ()
+    volume_factor: tuple[float, float] = (0.4, 1.2)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.elements and not self.compositions:
+            raise ValueError("give `elements` to combine or `compositions` to search")
+        if not 0 < self.volume_factor[0] <= self.volume_factor[1]:
+            raise ValueError(f"volume_factor must be a rising range above 0, found {self.volume_factor}")
+
+
+@dataclasses.dataclass(frozen=True)
+class VaspSettings:
+    """The paper's DFT settings (Appendix 7) where they differ from atomate2's Materials Project defaults.
+
+    Attributes:
+        command: how VASP is called, e.g. ``srun vasp_std``; None takes ATOMATE2_VASP_CMD or atomate2's own setting.
+        user_incar_settings: INCAR tags on top of the Materials Project's.
+        potcars: potential of an element by name, e.g. ``{"Li": "Li_sv_new"}`` for the newer Li, Na, Mg, Ge, Ga files.
+    """
+
+    command: str | None = None
+    user_incar_settings: dict[str, float | str] = dataclasses.field(default_factory=dict)
+    potcars: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class RelaxSettings:
+    """Relaxation of all geometric degrees of freedom.
+
+    Attributes:
+        engine: `chgnet`, or `vasp`.
+        fmax: largest force at which a crystal counts as converged, eV/Å.
+        max_steps: ionic steps after which a crystal counts as unconverged.
+        optimizer: ASE optimizer. BFGS needs a third of FIRE's steps on cells of up to 8 atoms (measured on
+            Si-C random structures: 14 s against 36 s for 8 crystals).
+        threads: CPU threads of one shard.
+        vasp: settings of the `vasp` engine alone.
+    """
+
+    engine: Literal["chgnet", "vasp"] = "chgnet"
+    fmax: float = 0.05
+    max_steps: int = 500
+    optimizer: Literal["BFGS", "FIRE", "LBFGS", "BFGSLineSearch"] = "BFGS"
+    threads: int = 1
+    vasp: VaspSettings = dataclasses.field(default_factory=VaspSettings)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReferenceSettings:
+    """What stabilities are judged against.
+
+    Attributes:
+        kind: `set` (a relaxed set of this run) or `materials_project` (entries on and near the Materials Project hull).
+        set: name of the relaxed set, for kind `set`.
+        path: CSV of Materials Project entries, for kind `materials_project`; a relative path is also looked for under
+            UNIMAT_DATA_DIR.
+    """
+
+    kind: Literal["set", "materials_project"] = "set"
+    set: str = "reference"
+    path: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class HullSettings:
+    """Judging of relaxed sets against a hull.
+
+    Attributes:
+        reference: the hull reference.
+        metastable: decomposition energy below which a crystal that is not stable counts as metastable, eV/atom
+            (25 meV/atom, Table 3 of the paper).
+        match_below: crystals with a decomposition energy below this are tested for uniqueness and novelty, eV/atom.
+    """
+
+    reference: ReferenceSettings = dataclasses.field(default_factory=ReferenceSettings)
+    metastable: float = 0.025
+    match_below: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """Per-composition comparison of two sets.
+
+    Attributes:
+        bootstrap: number of bootstrap draws.
+        level: coverage of the confidence intervals.
+        seed: of the bootstrap.
+    """
+
+    bootstrap: int = 1000
+    level: float = 0.95
+    seed: int = 0
