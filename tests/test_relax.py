@@ -82,6 +82,18 @@ def test_empty_shard_has_the_same_columns(fake, tmp_path):
     assert set(empty.property_names) == set(full.property_names)
 
 
+def test_hopeless_crystals_are_not_handed_to_the_engine(fake, tmp_path):
+    """0.3 Å between periodic images; 1.5 Å^3 per atom."""
+    two = np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
+    flat = Crystal("flat", np.diag([9.0, 9.0, 0.3]), np.array([6, 6]), two)
+    dense = Crystal("dense", np.eye(3) * 3.0 ** (1 / 3), np.array([6, 6]), two)
+    relaxed = shard.relax_shard(from_crystals([flat, dense]), RelaxSettings(), tmp_path)
+    assert fake.calls == 0
+    reasons = relaxed.column("failure").tolist()
+    assert reasons[0] == "not relaxed, overlapping_atoms: 0.300 Å between two atoms, the limit is 0.5 Å"
+    assert reasons[1] == "not relaxed, degenerate_lattice: 1.5 Å^3 per atom, the limit is 2.0"
+
+
 def test_shards_partition_the_table():
     table = from_crystals(crystals(7))
     ids = [shard.shard_of(table, f"{k}/3").material_ids for k in (1, 2, 3)]

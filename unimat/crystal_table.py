@@ -132,7 +132,7 @@ class CrystalTable:
         return CrystalTable(self.arrow.replace_schema_metadata({METADATA_KEY: json.dumps(merged)}))
 
     def with_column(
-        self, name: str, values: Sequence[Any] | np.ndarray, unit: str = "", description: str = ""
+        self, name: str, values: Sequence[Any] | np.ndarray | pa.Array, unit: str = "", description: str = ""
     ) -> "CrystalTable":
         """The same rows with one column added or replaced; None is a missing value."""
         array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, from_pandas=True)

@@ -57,6 +57,10 @@ class RelaxSettings:
         max_steps: ionic steps after which a crystal counts as unconverged.
         optimizer: ASE optimizer. BFGS needs a third of FIRE's steps on cells of up to 8 atoms (measured on
             Si-C random structures: 14 s against 36 s for 8 crystals).
+        min_distance: a crystal with two atoms closer than this (periodic images included) is not relaxed, Å; CDVAE's
+            limit of validity.
+        min_volume_per_atom: nor is one with less room per atom, Å^3; diamond, the densest solid in atoms, has 5.7. Its
+            neighbour lists would take minutes and gigabytes for a result that means nothing. LeMat-GenBench's limit.
         threads: CPU threads of one shard.
         vasp: settings of the `vasp` engine alone.
     """
@@ -65,6 +69,8 @@ class RelaxSettings:
     fmax: float = 0.05
     max_steps: int = 500
     optimizer: Literal["BFGS", "FIRE", "LBFGS", "BFGSLineSearch"] = "BFGS"
+    min_distance: float = 0.5
+    min_volume_per_atom: float = 2.0
     threads: int = 1
     vasp: VaspSettings = dataclasses.field(default_factory=VaspSettings)
 

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import itertools
 import os
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,11 +48,14 @@ def from_structure(structure: Structure, material_id: str, **properties: object)
     )
 
 
-def check_crystal(crystal: Crystal, min_distance: float = 0.5) -> None:
+def check_crystal(
+    crystal: Crystal, min_distance: float = 0.5, min_volume_per_atom: float = MIN_VOLUME_PER_ATOM
+) -> None:
     """Refuse what no later stage could use.
 
     Args:
         min_distance: smallest distance between two atoms, periodic images included, Å.
+        min_volume_per_atom: Å^3.
 
     Raises:
         CrystalRejected: on a degenerate lattice, coordinates that are not finite, atomic numbers of no element, or
@@ -67,9 +71,9 @@ def check_crystal(crystal: Crystal, min_distance: float = 0.5) -> None:
     strange = [int(z) for z in crystal.atomic_numbers if not 1 <= z <= len(SYMBOLS)]
     if strange:
         raise CrystalRejected("not_an_element", f"atomic number {strange[0]}")
-    if volume < MIN_VOLUME_PER_ATOM * n_atoms:
+    if volume < min_volume_per_atom * n_atoms:
         raise CrystalRejected(
-            "degenerate_lattice", f"{volume / n_atoms:.3g} Å^3 per atom, the limit is {MIN_VOLUME_PER_ATOM}"
+            "degenerate_lattice", f"{volume / n_atoms:.3g} Å^3 per atom, the limit is {min_volume_per_atom}"
         )
     distance = shortest_distance(crystal)
     if distance < min_distance:
@@ -119,7 +123,7 @@ def niggli_reduced(crystal: Crystal) -> Crystal:
 
 def reduced_formula(atomic_numbers: np.ndarray) -> str:
     """Reduced formula as pymatgen writes it, e.g. SiO2 for Si3 O6."""
-    return _composition(tuple(sorted(int(z) for z in atomic_numbers))).reduced_formula
+    return _reduced_formula(tuple(sorted(int(z) for z in atomic_numbers)))
 
 
 def chemical_system(atomic_numbers: np.ndarray) -> str:
@@ -128,8 +132,10 @@ def chemical_system(atomic_numbers: np.ndarray) -> str:
 
 
 @functools.lru_cache(maxsize=100_000)
-def _composition(atomic_numbers: tuple[int, ...]) -> Composition:
-    return Composition(collections.Counter(SYMBOLS[z - 1] for z in atomic_numbers))
+def _reduced_formula(atomic_numbers: tuple[int, ...]) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it sorts by electronegativity, and warns of helium, which has none
+        return Composition(collections.Counter(SYMBOLS[z - 1] for z in atomic_numbers)).reduced_formula
 
 
 def space_group_number(crystal: Crystal, tolerance: float = SYMMETRY_TOLERANCE) -> int:
