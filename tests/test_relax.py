@@ -64,7 +64,7 @@ def test_nothing_is_computed_twice_and_a_torn_line_is_dropped(fake, tmp_path):
     table = from_crystals(crystals(4))
     first = shard.relax_shard(table, RelaxSettings(), tmp_path)
     assert fake.calls == 4
-    journal = tmp_path / "results.jsonl"
+    journal = tmp_path / "results-all.jsonl"
     journal.write_bytes(journal.read_bytes()[:-20])
     second = shard.relax_shard(table, RelaxSettings(threads=2), tmp_path)
     assert fake.calls == 5
@@ -72,6 +72,16 @@ def test_nothing_is_computed_twice_and_a_torn_line_is_dropped(fake, tmp_path):
     assert first.arrow.equals(second.arrow)
     shard.relax_shard(table, RelaxSettings(fmax=0.01), tmp_path)
     assert fake.calls == 9
+
+
+def test_another_number_of_shards_finds_what_is_done(fake, tmp_path):
+    table = from_crystals(crystals(4))
+    for k in (1, 2):
+        shard.relax_shard(shard.shard_of(table, f"{k}/2"), RelaxSettings(), tmp_path, f"{k}of2")
+    (tmp_path / "results-2of2.jsonl").open("a").write('{"key": "half a line of a shard at work')
+    assert fake.calls == 4
+    assert len(shard.relax_shard(table, RelaxSettings(), tmp_path)) == 4
+    assert fake.calls == 4
 
 
 def test_empty_shard_has_the_same_columns(fake, tmp_path):

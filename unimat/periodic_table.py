@@ -6,6 +6,7 @@ library that puts the whole f block into group 3.
 """
 
 import dataclasses
+import functools
 import itertools
 
 from unimat.errors import UserError
@@ -63,7 +64,7 @@ class Grid:
         """(H, W)."""
         return len(self.rows), len(self.columns)
 
-    @property
+    @functools.cached_property
     def cell_of(self) -> dict[int, int]:
         """Flat cell index ``h * W + w`` of each atomic number that has a cell in this grid."""
         width = len(self.columns)
@@ -73,7 +74,7 @@ class Grid:
             if row in self.rows and column in self.columns
         }
 
-    @property
+    @functools.cached_property
     def atomic_number_at(self) -> tuple[int, ...]:
         """Atomic number of each flat cell, 0 where the table has no element; H * W values."""
         numbers = {cell: z for z, cell in self.cell_of.items()}

@@ -85,6 +85,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if value is None and type(None) in args:
             return None
         options = [arg for arg in args if arg is not type(None)]
+        # The last one's error is the one that is told: of a mapping that of a dataclass, else that of the others.
+        options.sort(key=lambda option: dataclasses.is_dataclass(option) == isinstance(value, dict))
         for option in options[:-1]:
             try:
                 return _convert(option, value, where)

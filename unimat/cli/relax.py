@@ -31,8 +31,7 @@ def run(args: argparse.Namespace) -> None:
     from unimat.materials.relax.shard import relax_shard, shard_of
 
     table = shard_of(crystal_table.read(args.crystals), args.shard)
-    name = args.shard.replace("/", "of")
-    relaxed = relax_shard(table, settings, args.work / name)
+    relaxed = relax_shard(table, settings, args.work, args.shard.replace("/", "of"))
     crystal_table.write(relaxed, args.out)
     converged = int(relaxed.column("converged").sum()) if len(relaxed) else 0
     logging.getLogger("unimat.relax").info("%d of %d crystals converged -> %s", converged, len(relaxed), args.out)

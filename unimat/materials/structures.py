@@ -14,7 +14,7 @@ from pymatgen.core import Composition, Element, Lattice, Structure
 
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
-from unimat.periodic_table import SYMBOLS
+from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
 SYMMETRY_TOLERANCE = 0.01  # Å, pymatgen's default for relaxed structures
 MIN_VOLUME_PER_ATOM = 0.5  # Å^3; hydrogen metal at 500 GPa still takes more than 1
@@ -39,10 +39,11 @@ def from_structure(structure: Structure, material_id: str, **properties: object)
     for site in structure:
         if not site.is_ordered:
             raise CrystalRejected("partial_occupancy", f"site at {site.frac_coords.round(4)} holds {site.species}")
-        symbol = getattr(site.specie, "symbol", str(site.specie))
-        if not Element.is_valid_symbol(symbol) or symbol in ("D", "T"):
-            raise CrystalRejected("not_an_element", f"species {symbol!r}")
-        numbers.append(Element(symbol).Z)
+        element = site.specie if isinstance(site.specie, Element) else getattr(site.specie, "element", None)
+        # To pymatgen deuterium is an element with hydrogen's symbol; only its name tells.
+        if not isinstance(element, Element) or element.name not in ATOMIC_NUMBER:
+            raise CrystalRejected("not_an_element", f"species {getattr(element, 'name', site.species_string)!r}")
+        numbers.append(element.Z)
     return Crystal(
         material_id, np.array(structure.lattice.matrix), np.array(numbers), np.array(structure.frac_coords), properties
     )

@@ -16,20 +16,25 @@ log = logging.getLogger("unimat.relax")
 
 
 class Journal:
-    """Finished relaxations by content key, one JSON line each; a line cut short by a crash is dropped."""
+    """Finished relaxations by content key, one JSON line each.
 
-    def __init__(self, path: Path):
-        self.path = path
+    Several shards share a folder, each with a file of its own, and read what all have finished; so another number
+    of shards finds it too. A line cut short by a crash is dropped.
+    """
+
+    def __init__(self, folder: Path, shard: str = "all"):
+        self.path = folder / f"results-{shard}.jsonl"
         self.results: dict[str, dict] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        kept = [line for line in lines if line.endswith(b"\n") and _is_json(line)]
-        if len(kept) < len(lines):
-            log.warning("%s: %d unfinished lines dropped", path, len(lines) - len(kept))
-            path.write_bytes(b"".join(kept))
-        for line in kept:
-            entry = json.loads(line)
-            self.results[entry.pop("key")] = entry
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.glob("results-*.jsonl")):
+            lines = path.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith(b"\n") and _is_json(line)]
+            # Another shard may be in the middle of a line; only our own file is ours to mend.
+            if path == self.path and len(kept) < len(lines):
+                log.warning("%s: %d unfinished lines dropped", path, len(lines) - len(kept))
+                path.write_bytes(b"".join(kept))
+            for entry in map(json.loads, kept):
+                self.results[entry.pop("key")] = entry
 
     def __contains__(self, key: str) -> bool:
         return key in self.results

@@ -46,14 +46,15 @@ def shard_of(table: CrystalTable, shard: str) -> CrystalTable:
     return table.take(np.arange(k - 1, len(table), n))
 
 
-def relax_shard(table: CrystalTable, settings: RelaxSettings, work: Path) -> CrystalTable:
+def relax_shard(table: CrystalTable, settings: RelaxSettings, work: Path, shard: str = "all") -> CrystalTable:
     """The same rows relaxed: same ids, same order; crystals that failed keep their initial structure.
 
     Args:
         work: folder of finished results, one JSON line per crystal, keyed by content: the crystal and all settings. A
             line found there is taken instead of computing the crystal again.
+        shard: name of the file there that this shard adds to.
     """
-    journal = Journal(work / "results.jsonl")
+    journal = Journal(work, shard)
     keys = [content_key(crystal, settings) for crystal in table]
     missing = sum(key not in journal for key in keys)
     if missing < len(keys):

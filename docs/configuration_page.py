@@ -1,0 +1,176 @@
+"""The page about the configuration, from the schemas in workflow/schemas and the settings classes of unimat."""
+
+import dataclasses
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unimat.materials.ingest_settings import ConvertSettings, IngestSettings, PropertyColumn
+from unimat.materials.metrics_settings import MetricsSettings
+from unimat.materials.stability_settings import AirssSettings, CompareSettings, HullSettings, RelaxSettings
+from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
+from unimat.report.settings import ReportSettings
+
+SCHEMAS = Path(__file__).parents[1] / "workflow/schemas"
+SETTINGS: dict[str, Any] = {
+    "dataset": IngestSettings,
+    "encode": EncodeSettings,
+    "model": ModelSettings,
+    "train": TrainSettings,
+    "sample": SampleSettings,
+    "airss": AirssSettings,
+    "metrics": MetricsSettings,
+    "relax": RelaxSettings,
+    "hull": HullSettings,
+    "compare": CompareSettings,
+    "report": ReportSettings,
+}
+# Keys that the rules read and no settings class knows.
+KEYS_OF_RULES: dict[str, Any] = {
+    "metrics.sets": [],
+    "metrics.reference_split": "test",
+    "relax.sets": [],
+    "relax.shards": 1,
+    "hull.sets": [],
+    "compare.pairs": [],
+}
+REQUIRED = "required"
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+INTRODUCTION = textwrap.dedent(
+    """\
+    # Configuration
+
+    A configuration is one YAML file: `config/config.yaml` is the demo, the files beside it are the real datasets
+    and the paper's recipe. `snakemake --configfile FILE` runs another one in its place; `--config run=NAME` changes
+    single keys. Everything is checked before any job starts, and a mistake is told in one line that names the key,
+    the value, the limit and the remedy.
+
+    A section that is left out takes its defaults. A default stands in one place, the settings class of its section,
+    with its source beside it; the tables below are made from those classes and from the schemas in
+    `workflow/schemas/`. Many defaults are the paper's, which ask for accelerators: `config/config.yaml` shows values
+    for two cores. A section's own `seed`, where it has one, goes before the run's.
+
+    A stage depends on its own section alone: a changed `relax` section relaxes again and does what follows, and
+    trains nothing.
+
+    """
+)
+
+
+def configuration() -> str:
+    """Every key of the configuration, from the schemas, with defaults from the settings classes."""
+    top = read_schema("config.schema.yaml")
+    parts = [INTRODUCTION, table(rows(top["properties"], "", {"run": REQUIRED, "seed": "", "require_accelerator": ""}))]
+    for name, part in top["properties"].items():
+        if "$ref" in part:
+            schema = read_schema(part["$ref"])
+            found = rows(schema["properties"], f"{name}.", defaults_of(SETTINGS[name], f"{name}."))
+            parts.append(f"\n## {name}\n\n{words_of(schema)}.\n\n{table(found)}")
+        elif name == "sets":
+            parts.append(f"\n## sets\n\n{words_of(part)}.\n")
+            parts += origins_of_sets()
+    return "".join(parts)
+
+
+def origins_of_sets() -> Iterator[str]:
+    """A part for each origin that a set may have."""
+    schema = read_schema("sets.schema.yaml")
+    yield f"\nA set comes from {words_of(schema['properties']['from'])}.\n"
+    # The options of a set from a file or from a search have defaults in a settings class, too.
+    borrowed = {"file": ConvertSettings, "airss": AirssSettings}
+    for origin in schema["properties"]["from"]["enum"]:
+        form = schema["$defs"][origin]
+        properties = {name: resolved(part) for name, part in form["properties"].items() if name != "from"}
+        defaults = dict.fromkeys(properties, "") | (defaults_of(borrowed[origin], "") if origin in borrowed else {})
+        found = list(rows(properties, "", defaults | dict.fromkeys(form.get("required", []), REQUIRED)))
+        about = [f"{words_of(form)}."] if "description" in form else []
+        yield "\n\n".join([f"\n### from: {origin}", *about, table(found) if found else "No further keys.\n"])
+
+
+unknown: list[str] = []  # keys that a schema allows and no settings class takes; tests/test_docs.py wants none
+
+
+def rows(properties: dict[str, Any], prefix: str, defaults: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Key, type and bounds, default, and meaning of each property; those of a mapping follow it."""
+    for name, part in properties.items():
+        key = prefix + name
+        if "$ref" in part or key == "sets":
+            continue
+        inner = part.get("properties") or {}
+        named = part.get("additionalProperties")
+        if isinstance(named, dict) and "properties" in named:
+            inner = {f"<name>.{each}": value for each, value in named["properties"].items()}
+        if key not in defaults and not inner:
+            unknown.append(key)
+            continue
+        yield key, kind_of(part), shown(defaults.get(key, "")), words_of(part)
+        yield from rows(inner, f"{key}.", defaults)
+
+
+def defaults_of(kind: Any, prefix: str) -> dict[str, Any]:
+    """Default of each field of a settings class by its dotted key; those of classes inside follow."""
+    found = {key: value for key, value in KEYS_OF_RULES.items() if key.startswith(prefix)} if prefix else {}
+    for field in dataclasses.fields(kind):
+        factory = field.default_factory
+        value = field.default if factory is dataclasses.MISSING else factory()
+        if dataclasses.is_dataclass(value):
+            found |= defaults_of(type(value), f"{prefix}{field.name}.")
+        else:
+            found[prefix + field.name] = REQUIRED if value is dataclasses.MISSING else value
+    if kind in (IngestSettings, ConvertSettings):
+        found |= defaults_of(PropertyColumn, f"{prefix}properties.<name>.")
+    if kind is MetricsSettings:  # two numbers in place of a dataset's name
+        found |= dict.fromkeys((f"{prefix}cutoffs.structure", f"{prefix}cutoffs.composition"), "")
+    return found
+
+
+def kind_of(part: dict[str, Any]) -> str:
+    """Type, unit and bounds in words."""
+    if "enum" in part:
+        return ", ".join(f"`{value}`" for value in part["enum"])
+    kinds = part.get("type", "any")
+    words = " or ".join([kinds] if isinstance(kinds, str) else kinds).replace("object", "mapping")
+    if "items" in part:
+        words = words.replace("array", f"list of {kind_of(part['items'])}")
+    bounds = [f"{sign} {part[key]}" for key, sign in BOUNDS.items() if key in part]
+    unit = f", {part['unit']}" if "unit" in part else ""
+    return f"{words}{unit}" + (f" ({', '.join(bounds)})" if bounds else "")
+
+
+def shown(value: Any) -> str:
+    if value in ("", REQUIRED):
+        return value
+    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return f"`{text}`".replace('"', "")
+
+
+def words_of(part: dict[str, Any]) -> str:
+    """Description on one line, angle brackets kept from being taken for HTML."""
+    return " ".join(part.get("description", "").split()).replace("<", "&lt;")
+
+
+def table(found: Any) -> str:
+    lines = ["| key | type | default | meaning |\n", "|---|---|---|---|\n"]
+    for key, *cells in found:
+        lines.append(f"| `{key}` | {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n")
+    return "".join(lines)
+
+
+def read_schema(name: str) -> dict[str, Any]:
+    return yaml.safe_load((SCHEMAS / name).read_text(encoding="utf-8"))
+
+
+def resolved(part: dict[str, Any]) -> dict[str, Any]:
+    """What a reference such as ``dataset.schema.yaml#/properties/id_column`` points at."""
+    if "$ref" not in part:
+        return part
+    name, pointer = part["$ref"].split("#/")
+    found = read_schema(name)
+    for key in pointer.split("/"):
+        found = found[key]
+    return found

@@ -1,0 +1,121 @@
+"""Write the pages that say what the code says: configuration.md, commands.md and benchmarks.md.
+
+python docs/generate.py [PAGE ...] [--out FOLDER]
+"""
+
+import argparse
+import ast
+import contextlib
+import io
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from configuration_page import configuration
+
+from unimat import cli
+
+ROOT = Path(__file__).parents[1]
+GENERATED = "<!-- Written by docs/generate.py from {}: change that instead. -->\n\n"
+COMMANDS_INTRODUCTION = textwrap.dedent(
+    """\
+    # Commands
+
+    Every rule of the workflow calls one command, and every command works without Snakemake. `--settings` takes a
+    JSON or YAML file, or JSON text; its keys are those of the command's section on the page
+    [Configuration](configuration.md), less those that only the workflow reads (`sets`, `shards`, `pairs`,
+    `reference_split`).
+
+    Exit codes: 0; 2 for bad input, told in one line (`--debug` shows the traceback); 75 for a training that was
+    asked to stop and can go on; 130 when interrupted.
+
+    """
+)
+BENCHMARKS_INTRODUCTION = textwrap.dedent(
+    """\
+    # Benchmarks
+
+    `make bench` runs the scripts of `tests/benchmarks/` and writes this page. The baseline is the alternative that
+    a script compares with, measured in the same run. Times are wall times; where the load exceeds the number of
+    cores, something else was running too, and they are upper bounds.
+    """
+)
+
+
+def commands() -> str:
+    """The help of every command."""
+    parts = [COMMANDS_INTRODUCTION]
+    parts += [f"- [{name}](#{name}): {summary}\n" for name, summary in cli.COMMANDS.items()]
+    for name in cli.COMMANDS:
+        parts.append(f"\n## {name}\n\n```text\n{help_of(name)}\n```\n")
+    return "".join(parts)
+
+
+def help_of(name: str) -> str:
+    """What `unimat NAME --help` prints at a width of 100."""
+    text = io.StringIO()
+    exits = contextlib.suppress(SystemExit)
+    with mock.patch.dict(os.environ, COLUMNS="100"), contextlib.redirect_stdout(text), exits:
+        cli.main([name, "--help"])
+    return text.getvalue().strip()
+
+
+def benchmarks() -> str:
+    """The results in docs/benchmarks/*.json, each with what its script says it measures."""
+    parts = [BENCHMARKS_INTRODUCTION]
+    for path in sorted(ROOT.glob("docs/benchmarks/*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        source = (ROOT / f"tests/benchmarks/{result['benchmark']}.py").read_text(encoding="utf-8")
+        parts.append(f"\n## {result['benchmark']}\n\n{ast.get_docstring(ast.parse(source))}\n\n")
+        parts += ["| figure | value | unit | target | met | baseline |\n", "|---|---:|---|---:|---|---:|\n"]
+        for figure in result["figures"]:
+            cells = [cell(figure[key]) for key in ("name", "value", "unit", "target", "met", "baseline")]
+            parts.append(f"| {' | '.join(cells)} |\n")
+        parts.append(f"\n{machine_in_words(result['machine'])}\n")
+    return "".join(parts if len(parts) > 1 else [*parts, "\nNothing has been measured yet.\n"])
+
+
+def cell(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def machine_in_words(machine: dict[str, Any]) -> str:
+    packages = ", ".join(f"{name} {found}" for name, found in machine["packages"].items())
+    return (
+        f"Measured on {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, load {machine['load']} "
+        f"at the end, {machine['system']}, Python {machine['python']}, {packages}."
+    )
+
+
+# What a page is made from, and how.
+PAGES: dict[str, tuple[str, Callable[[], str]]] = {
+    "configuration": ("workflow/schemas and the settings classes of unimat", configuration),
+    "commands": ("the commands in unimat/cli", commands),
+    "benchmarks": ("the results in docs/benchmarks, which `make bench` writes", benchmarks),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the generated pages.")
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"of {', '.join(PAGES)} (default: all)")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder to write into (default: docs)")
+    args = parser.parse_args()
+    if unknown := sorted(set(args.pages) - set(PAGES)):
+        sys.exit(f"no page {unknown[0]!r}; there are {', '.join(PAGES)}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name in args.pages or PAGES:
+        source, page = PAGES[name]
+        (args.out / f"{name}.md").write_text(GENERATED.format(source) + page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

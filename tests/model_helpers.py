@@ -1,0 +1,76 @@
+"""Small crystals, encoded datasets and networks for the tests of the accelerator half."""
+
+import numpy as np
+
+from unimat import crystal_table
+from unimat.crystal_table import Crystal, CrystalTable
+from unimat.model.encoded import write_dataset
+from unimat.model.encoding import encode_dataset
+from unimat.model.settings import EncodeSettings, ModelSettings, TrainSettings
+
+TINY_MODEL = ModelSettings(channels=8, multipliers=(1,), blocks=1, head_dim=8, attention="joint", dropout=0.1)
+TINY_TRAIN = TrainSettings(
+    seed=3,
+    batch_size=8,
+    steps=8,
+    warmup_steps=2,
+    learning_rate=1e-3,
+    log_every=2,
+    validate_every=4,
+    checkpoint_every=3,
+    validation_crystals=6,
+)
+
+
+def random_lattice(rng: np.random.Generator, low: float = 2.0, high: float = 12.0) -> np.ndarray:
+    """(3, 3) lattice matrix in any orientation and handedness, not flatter than a fifth of a box."""
+    while True:
+        directions = rng.normal(size=(3, 3))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        if abs(np.linalg.det(directions)) > 0.2:
+            return directions * rng.uniform(low, high, (3, 1))
+
+
+def random_crystal(rng: np.random.Generator, material_id: str, numbers: list[int]) -> Crystal:
+    return Crystal(material_id, random_lattice(rng), np.array(numbers), rng.uniform(-1, 2, (len(numbers), 3)))
+
+
+def random_table(n: int, choices: tuple[int, ...] = (6, 14), most: int = 6, seed: int = 0) -> CrystalTable:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, most + 1, n)
+    return crystal_table.from_crystals(
+        random_crystal(rng, f"r{seed}-{i}", [int(z) for z in rng.choice(choices, size)]) for i, size in enumerate(sizes)
+    )
+
+
+def write_tiny_dataset(folder, choices: tuple[int, ...] = (6,), elements: tuple[str, ...] = ("C",)) -> None:
+    """Encoded dataset of random crystals, 20 to train on."""
+    tables = {
+        name: random_table(n, choices, 3, seed)
+        for seed, (name, n) in enumerate(zip(("train", "val", "test"), (20, 7, 5), strict=True))
+    }
+    splits, encoding, rejected = encode_dataset(tables, EncodeSettings(elements=elements))
+    write_dataset(folder, splits, encoding, rejected)
+
+
+def largest_displacement(ours: Crystal, theirs: Crystal) -> float:
+    """Å by which atoms of one crystal lie off those of the other, given in the same order, after the best rotation.
+
+    NaN if the lattices are not the same up to a rotation (a mirror image is not) and an exchange of all three
+    basis vectors for their opposites.
+    """
+    distances = []
+    for sign in (1.0, -1.0):
+        rotation = np.linalg.inv(ours.lattice) @ (sign * theirs.lattice)
+        if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-5 or np.linalg.det(rotation) < 0:
+            continue
+        difference = sign * theirs.frac_coords - ours.frac_coords
+        moved = (difference - np.round(difference)) @ (sign * theirs.lattice)
+        lattice_error = np.abs(ours.lattice @ _nearest_rotation(rotation) - sign * theirs.lattice).max()
+        distances.append(max(np.linalg.norm(moved, axis=1).max(), lattice_error))
+    return min(distances, default=np.nan)
+
+
+def _nearest_rotation(matrix: np.ndarray) -> np.ndarray:
+    u, _, v = np.linalg.svd(matrix)
+    return u @ v

@@ -1,0 +1,128 @@
+"""Fingerprints against matminer called by hand, closed forms, and the cache."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pymatgen.core import Composition, Element
+
+from unimat import crystal_table
+from unimat.crystal_table import Crystal
+from unimat.materials.metrics import fingerprints as module
+from unimat.materials.metrics.fingerprints import composition_fingerprint, content_key, fingerprints, magpie_scaler
+from unimat.materials.structures import to_structure
+
+FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+DIAMOND = Crystal("diamond", 3.57 * FCC, np.array([6, 6]), np.array([[0, 0, 0], [0.25, 0.25, 0.25]]))
+ROCK_SALT = Crystal("rock-salt", 5.64 * FCC, np.array([11, 17]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
+TOO_DENSE = Crystal("too-dense", np.eye(3), np.array([6, 6, 6]), np.zeros((3, 3)))
+
+
+@pytest.fixture(scope="module")
+def found():
+    return fingerprints([DIAMOND, ROCK_SALT, TOO_DENSE])
+
+
+def weight_of_coordination(row, number):
+    """CrystalNN's weight of a coordination number, by matminer's own labels."""
+    return row[module._crystal_nn().feature_labels().index(f"wt CN_{number}")]
+
+
+def test_structure_fingerprint_knows_four_and_six_neighbours(found):
+    assert weight_of_coordination(found.structure[0], 4) == pytest.approx(1, abs=1e-3)
+    assert weight_of_coordination(found.structure[1], 6) == pytest.approx(1, abs=1e-3)
+    tetrahedral = module._crystal_nn().feature_labels().index("tetrahedral CN_4")
+    assert found.structure[0][tetrahedral] == pytest.approx(1, abs=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_structure_fingerprint_is_the_mean_over_sites_of_matminers(found):
+    from matminer.featurizers.site.fingerprint import CrystalNNFingerprint
+    from matminer.featurizers.structure.sites import SiteStatsFingerprint
+
+    by_matminer = SiteStatsFingerprint(CrystalNNFingerprint.from_preset("ops"), stats=("mean",))
+    np.testing.assert_allclose(found.structure[1], by_matminer.featurize(to_structure(ROCK_SALT)), atol=1e-12)
+
+
+def test_composition_fingerprint_of_rock_salt_by_hand():
+    """The first six of the 132 are of the atomic number: minimum, maximum, range, mean, average deviation, mode."""
+    np.testing.assert_allclose(composition_fingerprint(Composition("NaCl"))[:6], [11, 17, 6, 14, 3, 11])
+
+
+def test_composition_is_standardised_by_cdvaes_constants(found):
+    scaler = magpie_scaler()
+    assert scaler["licence"].startswith("MIT")
+    assert found.composition[1][0] == pytest.approx((11 - 21.194441759304013) / 16.35781741152948)
+    assert found.composition[1][1] == pytest.approx((17 - 58.20212663122281) / 20.189540126474725)
+
+
+def test_scalers_means_keep_the_identity_of_the_range():
+    """Range is maximum minus minimum, so the same holds of the means over any set of compositions."""
+    means = np.array(magpie_scaler()["means"]).reshape(22, 6)
+    np.testing.assert_allclose(means[:, 2], means[:, 1] - means[:, 0], atol=1e-9)
+    assert (np.array(magpie_scaler()["stds"]) > 0).all()
+    assert len(magpie_scaler()["stds"]) == 132
+
+
+def test_value_that_an_element_lacks_becomes_the_mean():
+    raw = np.vstack([np.full(132, np.nan), magpie_scaler()["means"]])
+    raw[1, 7] = np.nan
+    scaled = module.standardised(raw)
+    assert np.isnan(scaled[0]).all()  # no fingerprint at all
+    np.testing.assert_array_equal(scaled[1], np.zeros(132))
+
+
+def test_crystal_that_fails_is_named_and_the_others_go_on(found):
+    assert found.failures == [None, None, "ValueError: 0.333 Å^3 per atom, the limit is 0.5"]
+    assert found.found.tolist() == [True, True, False]
+    assert np.isnan(found.structure[2]).all()
+    assert np.isnan(found.composition[2]).all()
+
+
+def test_element_beyond_magpies_table_fails_alone():
+    assert Element.from_Z(110).symbol == "Ds"
+    failures = fingerprints([dataclasses.replace(DIAMOND, atomic_numbers=np.array([110, 110])), DIAMOND]).failures
+    assert failures[0] is not None
+    assert failures[1] is None
+
+
+def test_processes_change_nothing(found):
+    larger = [dataclasses.replace(ROCK_SALT, lattice=ROCK_SALT.lattice * (1 + i / 100)) for i in range(1, 18)]
+    again = fingerprints([DIAMOND, ROCK_SALT, TOO_DENSE, *larger], processes=2)
+    np.testing.assert_array_equal(again.structure[:3], found.structure)
+    np.testing.assert_array_equal(again.composition[:3], found.composition)
+    assert again.failures == found.failures + [None] * 17
+
+
+def test_no_crystals_have_no_fingerprints():
+    empty = fingerprints(crystal_table.from_crystals([]))
+    assert empty.structure.shape == (0, 61)
+    assert empty.composition.shape == (0, 132)
+
+
+def test_cache_gives_the_same_numbers_without_computing(found, tmp_path, monkeypatch):
+    fingerprints([ROCK_SALT, TOO_DENSE], cache=tmp_path)
+    fingerprints([DIAMOND], cache=tmp_path)
+    monkeypatch.setattr(module, "structure_fingerprint", lambda structure: pytest.fail("computed again"))
+    renamed = dataclasses.replace(DIAMOND, material_id="same crystal", properties={"energy_per_atom": -9.1})
+    cached = fingerprints([renamed, ROCK_SALT, TOO_DENSE], cache=tmp_path)
+    np.testing.assert_array_equal(cached.structure, found.structure)
+    np.testing.assert_array_equal(cached.composition, found.composition)
+    assert cached.failures == found.failures
+
+
+def test_broken_file_in_the_cache_is_passed_over(found, tmp_path, caplog):
+    fingerprints([DIAMOND], cache=tmp_path)
+    (file,) = tmp_path.rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:100])
+    np.testing.assert_array_equal(fingerprints([DIAMOND], cache=tmp_path).structure, found.structure[:1])
+    assert "is not readable" in caplog.text
+    assert pq.read_table(file).num_rows == 1  # made anew
+
+
+def test_key_is_of_the_content():
+    assert content_key(DIAMOND) == content_key(dataclasses.replace(DIAMOND, material_id="other"))
+    moved = dataclasses.replace(DIAMOND, frac_coords=DIAMOND.frac_coords + 1e-9)
+    other_element = dataclasses.replace(DIAMOND, atomic_numbers=np.array([6, 14]))
+    assert len({content_key(each) for each in (DIAMOND, moved, other_element, ROCK_SALT)}) == 4

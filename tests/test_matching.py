@@ -1,0 +1,163 @@
+"""Clusters and matches against hand-made copies, against StructureMatcher over all pairs, and under permutation."""
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Lattice
+
+from unimat.crystal_table import Crystal
+from unimat.materials.lattice_filter import ScaledLattice
+from unimat.materials.matching import clusters, matches_known
+from unimat.materials.metrics_settings import MatcherSettings
+from unimat.materials.structures import from_structure, to_structure
+
+FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+
+
+def crystal(name, lattice, numbers, coords):
+    return Crystal(name, np.array(lattice, float), np.array(numbers), np.array(coords, float))
+
+
+DIAMOND = crystal("diamond", 3.57 * FCC, [6, 6], [[0, 0, 0], [0.25] * 3])
+ROCK_SALT = crystal("rock-salt", 5.64 * FCC, [11, 17], [[0, 0, 0], [0.5] * 3])
+CAESIUM_CHLORIDE_TYPE = crystal("B2", 3.5 * np.eye(3), [11, 17], [[0, 0, 0], [0.5] * 3])
+
+
+def renamed(original, name):
+    return dataclasses.replace(original, material_id=name)
+
+
+def supercell(original, name, matrix):
+    return from_structure(to_structure(original) * matrix, name)
+
+
+def disguised(original, name, seed):
+    """The same crystal: other origin, other order of atoms, other cell of the same lattice, rotated, 3 % larger."""
+    rng = np.random.default_rng(seed)
+    shear = np.array([[1, 1, 0], [0, 1, 0], [-1, 0, 1]])
+    rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    order = rng.permutation(len(original.atomic_numbers))
+    coords = (original.frac_coords + rng.random(3)) @ np.linalg.inv(shear)
+    lattice = 1.03 * shear @ original.lattice @ rotation
+    return Crystal(name, lattice, original.atomic_numbers[order], coords[order])
+
+
+def polymorphs(n, seed=0, n_atoms=4):
+    """Random crystals of one composition, every third a disturbed copy of the one before."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for index in range(n):
+        if index % 3 == 2:
+            last = made[-1]
+            coords = last.frac_coords + rng.normal(0, 0.04, last.frac_coords.shape)
+            made.append(crystal(f"p{index}", last.lattice, last.atomic_numbers, coords))
+        else:
+            lattice = np.diag(rng.uniform(3.2, 4.5, 3)) + rng.normal(0, 0.4, (3, 3))
+            made.append(crystal(f"p{index}", lattice, [6, 14] * (n_atoms // 2), rng.random((n_atoms, 3))))
+    return made
+
+
+def test_disguised_copies_are_one_cluster():
+    crystals = [ROCK_SALT, DIAMOND, disguised(ROCK_SALT, "a", 0), CAESIUM_CHLORIDE_TYPE, disguised(DIAMOND, "b", 1)]
+    assert clusters(crystals) == [0, 1, 0, 2, 1]
+
+
+def test_supercells_are_reduced_to_their_primitive_cell():
+    assert clusters([DIAMOND, supercell(DIAMOND, "8 atoms", [2, 2, 1])]) == [0, 0]
+
+
+def test_same_frame_of_other_elements_is_another_crystal():
+    silicon = dataclasses.replace(DIAMOND, material_id="Si", atomic_numbers=np.array([14, 14]))
+    assert clusters([DIAMOND, silicon]) == [0, 1]
+
+
+def test_first_match_in_the_order_of_the_known_is_named():
+    known = [CAESIUM_CHLORIDE_TYPE, disguised(ROCK_SALT, "known-2", 3), renamed(ROCK_SALT, "known-3")]
+    assert matches_known([ROCK_SALT, DIAMOND], known) == ["known-2", None]
+    assert matches_known([ROCK_SALT, DIAMOND], []) == [None, None]
+    assert matches_known([], known) == []
+
+
+def test_tolerances_are_settings():
+    stretched = dataclasses.replace(DIAMOND, material_id="stretched", lattice=DIAMOND.lattice @ np.diag([1, 1, 1.12]))
+    assert clusters([DIAMOND, stretched], MatcherSettings(angle_tol=10)) == [0, 0]
+    assert clusters([DIAMOND, stretched], MatcherSettings(ltol=0.02, angle_tol=1)) == [0, 1]
+
+
+def same_partition(labels, others):
+    return len(set(zip(labels, others, strict=True))) == len(set(labels)) == len(set(others))
+
+
+def test_clusters_do_not_depend_on_the_order_of_rows():
+    crystals = polymorphs(18)
+    labels = np.array(clusters(crystals))
+    assert 8 < len(set(labels)) < 18
+    for seed in range(2):
+        order = np.random.default_rng(seed).permutation(18)
+        permuted = clusters([crystals[i] for i in order])
+        assert same_partition(labels[order].tolist(), permuted)
+        assert list(dict.fromkeys(permuted)) == list(range(len(set(permuted))))  # numbered by first appearance
+
+
+def test_matches_are_those_of_the_plain_matcher():
+    """Reduction once, prefilters and early stops change no answer of StructureMatcher.fit asked both ways."""
+    crystals, known = polymorphs(14, seed=5), polymorphs(14, seed=5)[::-1] + polymorphs(6, seed=9)
+    known = [disguised(each, f"k{shift}", shift) for shift, each in enumerate(known)]
+    plain = StructureMatcher()
+    expected = []
+    for ours in map(to_structure, crystals):
+        found = (
+            each.material_id
+            for each in known
+            if plain.fit(ours, to_structure(each)) or plain.fit(to_structure(each), ours)
+        )
+        expected.append(next(found, None))
+    assert any(expected)
+    assert matches_known(crystals, known) == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_lattice_filter_rules_out_no_mapping_of_the_matcher(seed):
+    """Against Lattice.find_all_mappings, whose result the matcher searches."""
+    rng = np.random.default_rng(seed)
+    lattices = [Lattice(np.eye(3) + rng.normal(0, 0.25, (3, 3))).get_niggli_reduced_lattice() for _ in range(25)]
+    unit = [Lattice(each.matrix / each.volume ** (1 / 3)) for each in lattices]
+    n_mapped = n_kept = 0
+    for one in unit:
+        for other in unit:
+            mapped = any(
+                abs(abs(np.linalg.det(scale)) - 1) < 0.5
+                for _, _, scale in one.find_all_mappings(other, ltol=0.2, atol=5, skip_rotation_matrix=True)
+            )
+            kept = ScaledLattice(one).has_basis_like(ScaledLattice(other), 0.2, 5)
+            assert kept or not mapped
+            n_mapped, n_kept = n_mapped + mapped, n_kept + kept
+    assert n_mapped <= n_kept < 0.6 * 25 * 25
+
+
+def test_cell_that_cannot_be_reduced_is_compared_as_it_is(monkeypatch, caplog):
+    def refuse(*_):
+        raise ValueError("no Niggli cell")
+
+    monkeypatch.setattr(StructureMatcher, "_get_reduced_structure", refuse)
+    assert clusters([ROCK_SALT, renamed(ROCK_SALT, "copy")]) == [0, 0]
+    assert "2 crystals could not be reduced" in caplog.text
+
+
+@pytest.mark.slow
+def test_four_hundred_against_twelve_hundred_known_in_a_minute():
+    """Thirty compositions with forty known polymorphs each, on one core; CPU time."""
+    elements = [(a, b) for a in (3, 11, 19, 12, 20) for b in (8, 16, 9, 17, 7, 15)]
+
+    def of(pair, index):
+        made = polymorphs(1, seed=index, n_atoms=8)[0]
+        return dataclasses.replace(made, material_id=str(index), atomic_numbers=np.array(pair * 4))
+
+    known = [of(pair, 100 * at + k) for at, pair in enumerate(elements) for k in range(40)]
+    generated = [of(elements[k % 30], 10_000 + k) for k in range(400)]
+    start = time.process_time()
+    assert len(matches_known(generated, known)) == 400
+    assert time.process_time() - start < 60

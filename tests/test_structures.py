@@ -1,0 +1,145 @@
+"""Structures against pymatgen and closed forms."""
+
+import numpy as np
+import pytest
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Composition, DummySpecies, Lattice, Species, Structure
+
+from unimat.crystal_table import Crystal
+from unimat.errors import REJECTION_REASONS, CrystalRejected
+from unimat.materials.structures import (
+    check_crystal,
+    chemical_system,
+    from_structure,
+    lattice_matrix,
+    niggli_reduced,
+    reduced_formula,
+    shortest_distance,
+    space_group_number,
+    to_structure,
+)
+from unimat.periodic_table import ATOMIC_NUMBER
+
+ROCK_SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def crystal(lattice, coords, numbers=None):
+    coords = np.atleast_2d(np.asarray(coords, float))
+    return Crystal("x", np.asarray(lattice, float), np.array(numbers or [6] * len(coords)), coords)
+
+
+def skewed(structure, seed):
+    """The same crystal in another cell of the same lattice."""
+    matrix = np.array([[1, 0, 0], [3, 1, 0], [-2, 5, 1]])
+    frac_coords = structure.frac_coords @ np.linalg.inv(matrix) + np.random.default_rng(seed).integers(-2, 3, (1, 3))
+    return Structure(matrix @ structure.lattice.matrix, structure.species, frac_coords)
+
+
+def rejection(call, *args):
+    with pytest.raises(CrystalRejected) as error:
+        call(*args)
+    assert error.value.reason in REJECTION_REASONS
+    return error.value.reason
+
+
+def test_structure_comes_back_with_its_matrix_and_order():
+    back = to_structure(from_structure(ROCK_SALT, "nacl", band_gap=5.0))
+    np.testing.assert_array_equal(back.lattice.matrix, ROCK_SALT.lattice.matrix)
+    np.testing.assert_array_equal(back.frac_coords, ROCK_SALT.frac_coords)
+    assert [site.specie.symbol for site in back] == [site.specie.symbol for site in ROCK_SALT]
+
+
+def test_oxidation_states_are_dropped():
+    charged = Structure(Lattice.cubic(3), [Species("Na", 1), Species("Cl", -1)], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    assert from_structure(charged, "x").atomic_numbers.tolist() == [11, 17]
+
+
+@pytest.mark.parametrize(
+    ("species", "reason"),
+    [
+        ({"Na": 0.5, "K": 0.5}, "partial_occupancy"),
+        ({"Na": 0.9}, "partial_occupancy"),
+        ("D", "not_an_element"),
+        ("T", "not_an_element"),
+        (DummySpecies("X"), "not_an_element"),
+    ],
+)
+def test_what_is_no_ordered_crystal_of_elements_is_rejected(species, reason):
+    assert rejection(from_structure, Structure(Lattice.cubic(3), [species], [[0, 0, 0]]), "x") == reason
+
+
+def test_shortest_distance_of_rock_salt_and_of_one_atom():
+    assert shortest_distance(from_structure(ROCK_SALT, "x")) == pytest.approx(5.64 / 2)
+    assert shortest_distance(crystal(np.diag([3.0, 4.0, 0.3]), [[0, 0, 0]])) == pytest.approx(0.3)
+
+
+def test_shortest_distance_does_not_depend_on_the_cell():
+    lattice = Lattice.from_parameters(3.1, 4.3, 5.2, 71, 83, 64)
+    structure = Structure(lattice, ["C", "C"], [[0, 0, 0], [0.4, 0.45, 0.3]])
+    expected = structure.get_neighbors(structure[0], 4)
+    nearest = min(neighbor.nn_distance for neighbor in expected)
+    for seed in range(5):
+        assert shortest_distance(from_structure(skewed(structure, seed), "x")) == pytest.approx(nearest, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("lattice", "coords", "numbers", "reason"),
+    [
+        (np.diag([3, 3, 3]), [[0, 0, 0], [0.1, 0, 0]], None, "overlapping_atoms"),
+        (np.diag([3, 3, 3]), [[0.01, 0, 0], [0.99, 0, 0]], None, "overlapping_atoms"),
+        (np.diag([0.4, 9, 9]), [[0, 0, 0]], None, "overlapping_atoms"),
+        (np.diag([3, 3, 0]), [[0, 0, 0]], None, "degenerate_lattice"),
+        (np.diag([3, 3, np.nan]), [[0, 0, 0]], None, "degenerate_lattice"),
+        (np.diag([3, 3, 3]), [[0, 0, np.inf]], None, "degenerate_lattice"),
+        (np.diag([3, 3, 3]), [[0, 0, 0]], [0], "not_an_element"),
+        (np.diag([3, 3, 3]), [[0, 0, 0]], [119], "not_an_element"),
+        (np.diag([3, 3, 3]), np.zeros((0, 3)), None, "no_atoms"),
+    ],
+)
+def test_unusable_crystals_are_rejected(lattice, coords, numbers, reason):
+    assert rejection(check_crystal, crystal(lattice, coords, numbers)) == reason
+
+
+def test_distance_at_the_limit_is_accepted():
+    check_crystal(crystal(np.diag([4, 4, 4]), [[0, 0, 0], [0.125, 0, 0]]), min_distance=0.5)
+
+
+def test_lattice_matrix_is_pymatgens_and_impossible_angles_are_rejected():
+    expected = Lattice.from_parameters(3, 4, 5, 70, 80, 100).matrix
+    np.testing.assert_allclose(lattice_matrix([3, 4, 5], [70, 80, 100]), expected, atol=1e-12)
+    assert rejection(lattice_matrix, [3, 4, 5], [60, 60, 150]) == "degenerate_lattice"
+
+
+def test_niggli_cell_is_pymatgens_and_the_same_crystal():
+    quartz = Structure.from_spacegroup(
+        "P3_221", Lattice.hexagonal(4.913, 5.405), ["Si", "O"], [[0.4697, 0, 2 / 3], [0.4133, 0.2672, 0.7858]]
+    )
+    matcher = StructureMatcher(primitive_cell=False, scale=False, ltol=1e-3, stol=1e-3, angle_tol=0.01)
+    for structure in (quartz, ROCK_SALT):
+        reduced = niggli_reduced(from_structure(skewed(structure, 1), "x"))
+        expected = structure.get_reduced_structure("niggli").lattice
+        np.testing.assert_allclose(to_structure(reduced).lattice.parameters, expected.parameters, atol=1e-6)
+        assert ((reduced.frac_coords >= 0) & (reduced.frac_coords < 1)).all()
+        assert matcher.fit(to_structure(reduced), structure)
+
+
+def test_niggli_keeps_the_hand():
+    # Quartz of the other hand has the other space group; the reduction must not mirror it.
+    right = Structure.from_spacegroup(
+        "P3_121", Lattice.hexagonal(4.913, 5.405), ["Si", "O"], [[0.4697, 0, 1 / 3], [0.4133, 0.2672, 0.2142]]
+    )
+    assert space_group_number(niggli_reduced(from_structure(skewed(right, 3), "x"))) == 152
+
+
+def test_space_groups_of_known_crystals():
+    diamond = Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.567), ["C"], [[0, 0, 0]])
+    assert space_group_number(from_structure(ROCK_SALT, "x")) == 225
+    assert space_group_number(from_structure(diamond, "x")) == 227
+
+
+@pytest.mark.parametrize("formula", ["SiO2", "C", "Fe4O6", "LiFePO4", "He2", "H12O6"])
+def test_formulas_are_pymatgens(formula):
+    composition = Composition(formula)
+    numbers = [ATOMIC_NUMBER[str(element)] for element, count in composition.items() for _ in range(int(count))]
+    assert reduced_formula(np.array(numbers)) == composition.reduced_formula
+    assert chemical_system(np.array(numbers)) == composition.chemical_system

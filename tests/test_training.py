@@ -1,0 +1,193 @@
+import csv
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
+
+from unimat.errors import UserError
+from unimat.files import read_json
+from unimat.model import networks, training
+from unimat.model.encoded import read_encoding, read_split
+from unimat.model.interruption import EXIT_CODE, Interrupted
+from unimat.model.settings import TrainSettings
+from unimat.settings import as_dict
+
+OUTPUTS = ("model.npz", "history.csv")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoded")
+    write_tiny_dataset(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def straight(dataset, tmp_path_factory):
+    """Outputs of a run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("straight")
+    training.train(dataset, TINY_MODEL, TINY_TRAIN, out / "work", out)
+    return out
+
+
+def rows_of(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def same_bytes(one, other):
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in OUTPUTS)
+
+
+def test_history_starts_at_the_loss_of_predicting_nothing(straight):
+    rows = rows_of(straight / "history.csv")
+    assert [int(row["step"]) for row in rows] == [2, 4, 6, 8]
+    assert [bool(row["val_loss"]) for row in rows] == [False, True, False, True]
+    # Zero-initialised output: the first losses are the variance of noise, 1 for each of the two parts.
+    assert float(rows[0]["loss_coords"]) == pytest.approx(1, abs=0.25)
+    assert float(rows[0]["loss"]) == pytest.approx(
+        float(rows[0]["loss_coords"]) + float(rows[0]["loss_lattice"]), rel=1e-4
+    )
+    report = read_json(straight / "training.json")
+    assert report["final"]["step"] == 8
+    assert set(report["speed"]) >= {"samples_per_second", "compile_seconds"}
+
+
+def test_run_interrupted_by_an_error_continues_to_the_same_bytes(dataset, straight, tmp_path, monkeypatch):
+    rows = training.batch_rows
+
+    def failing(seed, step, batch_size, n):
+        if step == 5:  # after the checkpoint of step 3
+            raise RuntimeError("power cut")
+        return rows(seed, step, batch_size, n)
+
+    monkeypatch.setattr(training, "batch_rows", failing)
+    with pytest.raises(RuntimeError, match="power cut"):
+        training.train(dataset, TINY_MODEL, TINY_TRAIN, tmp_path / "work", tmp_path)
+    assert not (tmp_path / "model.npz").exists()
+    monkeypatch.setattr(training, "batch_rows", rows)
+    report = training.train(dataset, TINY_MODEL, TINY_TRAIN, tmp_path / "work", tmp_path)
+    assert report["speed"]["steps_in_this_process"] == 5
+    assert same_bytes(straight, tmp_path)
+
+
+def test_finished_run_is_not_trained_again(dataset, straight, tmp_path):
+    report = training.train(dataset, TINY_MODEL, TINY_TRAIN, straight / "work", tmp_path)
+    assert report["speed"]["steps_in_this_process"] == 0
+    assert same_bytes(straight, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_process_continues_to_the_same_bytes(dataset, straight, tmp_path, how):
+    """The command line, killed in the middle and called again."""
+    (tmp_path / "model.json").write_text(json.dumps(as_dict(TINY_MODEL)))
+    (tmp_path / "train.json").write_text(json.dumps(as_dict(TINY_TRAIN)))
+    # Steps take a moment, so that the signal meets the run between its first checkpoint and its end.
+    slow = (
+        "import sys, time; from unimat.model import training; from unimat.cli import main; rows = training.batch_rows\n"
+        "training.batch_rows = lambda *a: (time.sleep(0.3), rows(*a))[1]\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    command = [
+        *(sys.executable, "-c", slow, "train", "--encoded", dataset, "--model-settings", tmp_path / "model.json"),
+        *("--settings", tmp_path / "train.json", "--work", tmp_path / "work", "--out", tmp_path),
+    ]
+    process = subprocess.Popen(list(map(str, command)))
+    deadline = time.monotonic() + 240
+    while not any((tmp_path / "work" / "checkpoints").glob("[0-9]*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(how)
+    assert process.wait(60) == (EXIT_CODE if how == signal.SIGTERM else -signal.SIGKILL)
+    assert not (tmp_path / "model.npz").exists()
+    assert subprocess.run(list(map(str, command)), check=False).returncode == 0
+    assert same_bytes(straight, tmp_path)
+
+
+def test_time_limit_saves_and_stops(dataset, straight, tmp_path):
+    hurried = dataclasses.replace(TINY_TRAIN, time_limit_minutes=1e-9)
+    with pytest.raises(Interrupted, match="time limit after step 1"):
+        training.train(dataset, TINY_MODEL, hurried, tmp_path / "work", tmp_path)
+    assert [path.name for path in (tmp_path / "work" / "checkpoints").glob("[0-9]*")] == ["1"]
+
+
+def test_working_folder_of_other_settings_is_refused_by_name(dataset, straight, tmp_path):
+    other = dataclasses.replace(TINY_TRAIN, learning_rate=5e-4)
+    with pytest.raises(UserError, match=r"train.learning_rate: 0.0005 here, 0.001 there"):
+        training.train(dataset, TINY_MODEL, other, straight / "work", tmp_path)
+    wider = dataclasses.replace(TINY_MODEL, channels=16)
+    with pytest.raises(UserError, match=r"model.channels: 16 here, 8 there.*--fresh"):
+        training.train(dataset, wider, TINY_TRAIN, straight / "work", tmp_path)
+    assert not (tmp_path / "model.npz").exists()
+
+
+def test_changed_dataset_is_refused(straight, tmp_path):
+    write_tiny_dataset(tmp_path / "other", choices=(6, 14), elements=("C", "Si"))
+    with pytest.raises(UserError, match=r"data\.train"):
+        training.train(tmp_path / "other", TINY_MODEL, TINY_TRAIN, straight / "work", tmp_path)
+
+
+def test_loss_that_is_not_finite_stops_the_run(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "make_optimizer", lambda settings: _explodes_at(5))
+    with pytest.raises(UserError, match=r"not finite at step 6; the last good checkpoint is of step 3"):
+        training.train(dataset, TINY_MODEL, TINY_TRAIN, tmp_path / "work", tmp_path)
+    assert not (tmp_path / "model.npz").exists()
+
+
+def _explodes_at(step):
+    import optax
+
+    schedule = lambda count: jnp.where(count == step - 1, jnp.inf, 1e-3)  # noqa: E731
+    return optax.adam(schedule)
+
+
+def test_epochs_are_permutations_and_batches_a_function_of_seed_and_step():
+    n, size = 10, 4
+    drawn = np.concatenate([training.batch_rows(7, step, size, n) for step in range(10)])
+    for epoch in range(4):
+        assert sorted(drawn[epoch * n : (epoch + 1) * n]) == list(range(n))
+    assert drawn[:n].tolist() != drawn[n : 2 * n].tolist()
+    np.testing.assert_array_equal(training.batch_rows(7, 3, size, n), drawn[12:16])
+    assert len(training.batch_rows(0, 5, 25, n)) == 25  # a batch of more than two epochs
+    assert training.batch_rows(8, 0, n, n).tolist() != training.batch_rows(7, 0, n, n).tolist()
+
+
+def test_learning_rate_rises_and_falls():
+    """Adam's first update is the learning rate times the sign of the gradient."""
+    settings = TrainSettings(steps=100, warmup_steps=10, learning_rate=0.1, learning_rate_decay="cosine")
+    optimizer = training.make_optimizer(settings)
+    params, sizes = {"w": jnp.zeros(1)}, []
+    state = optimizer.init(params)
+    update = jax.jit(optimizer.update)
+    for _ in range(100):
+        updates, state = update({"w": jnp.ones(1)}, state, params)
+        sizes.append(-float(updates["w"][0]))
+    assert sizes[0] == 0
+    assert sizes[5] == pytest.approx(0.05, rel=1e-3)
+    assert sizes[10] == pytest.approx(0.1, rel=1e-3)
+    assert sizes[55] == pytest.approx(0.05, rel=1e-2)  # half way down the cosine
+    assert sizes[99] < 1e-4
+
+
+def test_average_of_parameters_follows_its_definition(dataset):
+    settings = dataclasses.replace(TINY_TRAIN, ema_decay=0.15, warmup_steps=0)
+    encoding, split = read_encoding(dataset), read_split(dataset / "train.arrow")
+    network = networks.build(TINY_MODEL, encoding)
+    optimizer = training.make_optimizer(settings)
+    state = training.initial_state(network, optimizer, 0)
+    step = jax.jit(training.make_step(network, optimizer, encoding, TINY_MODEL, settings))
+    arrays, weight = training.on_device(split), lambda tree: np.asarray(jax.tree.leaves(tree["out"])[0], float)
+    expected = weight(state.ema_params)
+    for i in range(3):
+        state = step(state, arrays, training.batch_rows(0, i, 8, len(split)))
+        decay = min(0.15, (1 + i) / (10 + i))  # 0.1, then 0.15
+        expected = decay * expected + (1 - decay) * weight(state.params)
+        np.testing.assert_allclose(weight(state.ema_params), expected, rtol=1e-4, atol=1e-9)

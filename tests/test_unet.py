@@ -1,0 +1,137 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from unimat.model.blocks import factors
+from unimat.model.settings import ModelSettings
+from unimat.model.unet import UNet
+
+
+def inputs(shape, n_lattice=6, n=2, channels=3, seed=0):
+    keys = jax.random.split(jax.random.key(seed), 2)
+    noisy = {
+        "coords": jax.random.normal(keys[0], (n, *shape, channels)),
+        "lattice": jax.random.normal(keys[1], (n, n_lattice)),
+    }
+    return noisy, jnp.linspace(-3.0, 3.0, n)
+
+
+def everywhere(shape):
+    return tuple(tuple([True] * shape[2]) for _ in range(shape[1]))
+
+
+def network(shape, mask=None, **choices):
+    settings = ModelSettings(
+        **{"channels": 8, "multipliers": (1, 2), "blocks": 1, "head_dim": 4, "dropout": 0.0, **choices}
+    )
+    return UNet(settings, mask or everywhere(shape))
+
+
+def perturbed(module, noisy, log_snr):
+    """Parameters none of which is zero, so that every path shows."""
+    params = jax.eval_shape(module.init, jax.random.key(0), noisy, log_snr, {})["params"]
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda p: jnp.asarray(rng.normal(0, 0.2, p.shape), jnp.float32), params)
+
+
+@pytest.mark.parametrize("attention", ["joint", "factored"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (4, 1, 1), (3, 2, 1), (2, 9, 2), (2, 9, 18)])
+def test_any_grid_gives_a_prediction_of_its_shape_and_starts_at_zero(shape, attention):
+    noisy, log_snr = inputs(shape)
+    module = network(shape, attention=attention, multipliers=(1, 1, 1))
+    out = jax.eval_shape(lambda k: module.init_with_output(k, noisy, log_snr, {}), jax.random.key(0))[0]
+    assert {name: x.shape for name, x in out.items()} == {name: x.shape for name, x in noisy.items()}
+    if shape == (3, 2, 1):
+        out, _ = jax.jit(module.init_with_output)(jax.random.key(0), noisy, log_snr, {})
+        assert all(not x.any() for x in out.values())
+
+
+def test_resolutions_of_the_full_table():
+    assert [factors(9, 18), factors(3, 6), factors(1, 2), factors(9, 2)] == [(3, 3), (3, 3), (1, 1), (3, 1)]
+    shape = (2, 9, 18)
+    noisy, log_snr = inputs(shape)
+    module = network(shape, multipliers=(1, 2, 4))
+    run = functools.partial(module.init_with_output, capture_intermediates=True)
+    variables = jax.eval_shape(run, jax.random.key(0), noisy, log_snr, {})[1]
+    outputs = {
+        name: tree["__call__"][0].shape
+        for name, tree in variables["intermediates"].items()
+        if "__call__" in tree and hasattr(tree["__call__"][0], "shape")
+    }
+    assert outputs["down_0_0"] == (2, 2, 9, 18, 8)
+    assert outputs["down_1_0"] == (2, 2, 3, 6, 16)
+    assert outputs["down_2_0"] == outputs["middle_1"] == (2, 2, 1, 2, 32)
+    assert outputs["upsample_1"] == (2, 2, 9, 18, 16)
+
+
+def test_table_4_can_be_built():
+    shape = (20, 9, 18)
+    noisy, log_snr = inputs(shape, n=1)
+    module = UNet(ModelSettings(), everywhere(shape))
+    variables = jax.eval_shape(module.init, jax.random.key(0), noisy, log_snr, {})["params"]
+    heads = {p.shape[-1] for path, p in jax.tree_util.tree_leaves_with_path(variables) if "attention" in str(path)}
+    assert max(heads) == 3 * 1024  # queries, keys and values of sixteen heads of 64
+    n = sum(np.prod(p.shape) for p in jax.tree.leaves(variables))
+    assert 1e8 < n < 1e9
+
+
+@pytest.mark.parametrize("attention", ["joint", "factored"])
+def test_kernel_one_along_slots_is_equivariant_to_their_order(attention):
+    shape = (5, 2, 1)
+    noisy, log_snr = inputs(shape)
+    order = np.array([3, 0, 4, 1, 2])
+    shuffled = {**noisy, "coords": noisy["coords"][:, order]}
+
+    def outputs(slot_kernel):
+        module = network(shape, attention=attention, slot_kernel=slot_kernel, multipliers=(1,))
+        run = jax.jit(functools.partial(module.apply, {"params": perturbed(module, noisy, log_snr)}))
+        return run(noisy, log_snr, {}), run(shuffled, log_snr, {})
+
+    straight, permuted = outputs(1)
+    np.testing.assert_allclose(permuted["coords"], straight["coords"][:, order], atol=1e-3)
+    np.testing.assert_allclose(permuted["lattice"], straight["lattice"], atol=1e-3)
+    straight, permuted = outputs(3)
+    assert np.abs(permuted["coords"] - straight["coords"][:, order]).max() > 0.1
+
+
+def test_cells_without_an_element_say_nothing_and_every_input_counts():
+    shape = (2, 3, 1)
+    noisy, log_snr = inputs(shape)
+    module = network(shape, mask=((True,), (False,), (True,)), multipliers=(1,))
+    run = jax.jit(functools.partial(module.apply, {"params": perturbed(module, noisy, log_snr)}))
+    base = run(noisy, log_snr, {})
+
+    def change(**changed):
+        out = run(
+            {**noisy, **{k: v for k, v in changed.items() if k != "log_snr"}}, changed.get("log_snr", log_snr), {}
+        )
+        return max(float(jnp.abs(out[name] - base[name]).max()) for name in out)
+
+    assert change(coords=noisy["coords"].at[:, :, 1].add(5.0)) == 0
+    assert change(coords=noisy["coords"].at[:, :, 0].add(5.0)) > 1e-3
+    assert change(lattice=noisy["lattice"] + 1) > 1e-3
+    assert change(log_snr=log_snr + 2) > 1e-3
+
+
+def test_axes_of_size_one_cost_nothing():
+    noisy, log_snr = inputs((4, 1, 1))
+    module = network((4, 1, 1), slot_kernel=1, multipliers=(1, 1))
+    params = jax.eval_shape(module.init, jax.random.key(0), noisy, log_snr, {})["params"]
+    assert max(p.ndim for p in jax.tree.leaves(params)) == 2  # no convolution is left, only dense layers
+
+
+def test_dropout_acts_in_training_only():
+    shape = (2, 1, 1)
+    noisy, log_snr = inputs(shape)
+    module = network(shape, dropout=0.5, multipliers=(1,))
+    params = {"params": perturbed(module, noisy, log_snr)}
+    run = jax.jit(functools.partial(module.apply, train=True))
+    one, two = (run(params, noisy, log_snr, {}, rngs={"dropout": jax.random.key(k)})["coords"] for k in (0, 1))
+    assert float(jnp.abs(one - two).max()) > 1e-3
+    still = jax.jit(module.apply)
+    np.testing.assert_array_equal(
+        still(params, noisy, log_snr, {})["coords"], still(params, noisy, log_snr, {})["coords"]
+    )

@@ -1,0 +1,33 @@
+"""Stand-in for `unimat`: makes the files that a command promises, their content being the command itself."""
+
+import itertools
+import pathlib
+import sys
+
+NAMES = {
+    "ingest": ["train.parquet", "val.parquet", "test.parquet", "rejected.parquet", "card.json", "card.html"],
+    "encode": ["train.arrow", "val.arrow", "test.arrow", "encoding.json", "rejected.parquet"],
+    "train": ["model.npz", "history.csv", "training.json"],
+    "sample": ["crystals.parquet", "rejected.parquet", "sampling.json"],
+    "select": ["crystals.parquet", "rejected.parquet"],
+    "airss": ["crystals.parquet", "rejected.parquet"],
+    "reference": ["reference.parquet", "reference.json"],
+    "hull": ["stability.parquet", "stability.json"],
+    "fetch": ["manifest.json"],
+}
+FILE_FLAGS = ("--out", "--verdicts", "--summary", "--out-json", "--out-pairs", "--headline", "--rejected")
+
+command, *words = sys.argv[1:]
+if any('"fail"' in word for word in words):
+    sys.exit(f"unimat {command}: error: told to fail")
+flags = dict(itertools.pairwise(words))
+if command in NAMES:
+    files = [pathlib.Path(flags["--out"], name) for name in NAMES[command]]
+else:
+    files = [pathlib.Path(flags[flag]) for flag in FILE_FLAGS if flag in flags]
+    files += [pathlib.Path(words[1])] if command == "convert" else []
+for file in files:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{file.name} of {command} {' '.join(words)}\n", encoding="utf-8")
+with pathlib.Path("calls.txt").open("a", encoding="utf-8") as log:
+    log.write(f"{command} {' '.join(words)}\n")

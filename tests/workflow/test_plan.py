@@ -1,0 +1,104 @@
+"""What each configuration plans, and that the commands it plans are ones that `unimat` takes."""
+
+import json
+import re
+import shlex
+
+import pytest
+
+from tests.workflow.conftest import ROOT, Run
+from unimat.cli import _parse
+
+CONFIGS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
+CHAIN = {"ingest", "encode", "train", "sample_set", "metrics_set", "relax_shard", "gather", "hull_set", "report"}
+
+
+def planned_commands(output: str) -> list[list[str]]:
+    """Words of every `unimat` call that a dry run prints, without the redirection into the log."""
+    blocks = re.findall(r"^\s+unimat ((?:.*\\\n)*.*)$", output, re.MULTILINE)
+    return [shlex.split(block.replace("\\\n", " ").split(" >logs/")[0]) for block in blocks]
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "silicon_carbon.yaml"])
+def test_a_configuration_plans_the_whole_chain_with_commands_that_exist(run: Run, name: str):
+    config = run.write_config(name)
+    done = run.snakemake("--dry-run", "--printshellcmds", "--configfile", str(config))
+    assert done.returncode == 0, done.stdout
+    commands = planned_commands(done.stdout)
+    assert set(re.findall(r"^rule (\w+):", done.stdout, re.MULTILINE)) >= CHAIN
+    assert len(commands) == sum(map(int, re.findall(r"^\w+ +(\d+)$", done.stdout.split("total")[0], re.MULTILINE))) - 2
+    for command in commands:
+        arguments = vars(_parse(command))  # exits on a flag that the command does not know
+        for flag in ("settings", "model_settings"):
+            assert isinstance(json.loads(arguments.get(flag) or "{}"), dict)
+
+
+def test_a_configfile_replaces_the_demo_instead_of_mixing_with_it(run: Run):
+    run.write_config()
+    other = run.folder / "other.yaml"
+    other.write_text("run: other\ndataset: {name: silicon_carbon}\nencode: {slots: 4}\n", encoding="utf-8")
+    done = run.snakemake("encode", "--dry-run", "--printshellcmds", "--configfile", str(other))
+    assert """--settings '{"slots": 4}'""" in done.stdout
+    assert "results/demo" not in done.stdout
+
+
+def test_config_on_the_command_line_changes_the_demo(run: Run):
+    run.write_config()
+    done = run.snakemake("--dry-run", "--printshellcmds", "encode", "--config", "run=mine")
+    assert "--out results/mine/encoded" in done.stdout
+    assert '"elements": ["C", "Si"]' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "last", "absent"),
+    [
+        ("dataset", "ingest", "encode"),
+        ("sample", "sample_set", "select_set"),
+        ("relax", "gather", "reference"),
+        ("compare", "compare_pair", "report"),
+    ],
+)
+def test_a_stage_is_a_target_and_plans_up_to_there(run: Run, target: str, last: str, absent: str):
+    run.write_config()
+    plan = run.plan(target)
+    assert last in plan
+    assert absent not in plan
+    assert "report" not in plan
+
+
+def test_a_sheet_of_sets_stands_for_the_mapping(run: Run):
+    run.write_config(sets="config/sets.tsv")
+    (run.folder / "config/sets.tsv").write_text(
+        "set\tfrom\tsplit\ttake\tlowest_per_composition\trank_by\n"
+        "generated\tsample\t\t\t\t\n"
+        "test\tsplit\ttest\t100\t\t\n"
+        "reference\tsplit\ttrain\t\t3\tenergy_per_atom\n",
+        encoding="utf-8",
+    )
+    sheet = run.snakemake("--dry-run", "--printshellcmds")
+    run.write_config()
+    mapping = run.snakemake("--dry-run", "--printshellcmds")
+    assert sorted(planned_commands(sheet.stdout)) == sorted(planned_commands(mapping.stdout)) != []
+
+
+def test_sets_of_every_origin_and_a_custom_dataset(run: Run):
+    (run.folder / "mine").mkdir()
+    (run.folder / "all my.csv").touch()
+    run.write_config(
+        dataset={"name": "custom", "source": "mine"},
+        sets={
+            "generated": {"from": "sample"},
+            "brought": {"from": "file", "path": "all my.csv", "id_column": "name"},
+            "search": {"from": "airss", "n": 5},
+            "test": {"from": "split", "split": "test"},
+            "reference": {"from": "split", "split": "train"},
+        },
+        airss={"elements": ["C", "Si"], "n": 9, "max_atoms": 4},
+        relax={"sets": ["generated", "brought", "search", "test", "reference"], "shards": 1},
+    )
+    done = run.snakemake("--dry-run", "--printshellcmds")
+    commands = {words[0]: words for words in planned_commands(done.stdout)}
+    assert commands["convert"][1:3] == ["all my.csv", "results/demo/sets/brought/crystals.parquet"]
+    assert json.loads(commands["convert"][4]) == {"id_column": "name"}
+    assert json.loads(commands["airss"][2]) == {"elements": ["C", "Si"], "max_atoms": 4, "n": 5, "seed": 0}
+    assert "fetch" not in commands

@@ -1,0 +1,38 @@
+"""Turn crystals of any readable form into a crystal table, or a crystal table into files for other programs.
+
+Crystals that cannot be used are counted, and listed with reasons in --rejected (default: beside a crystal table that is
+written). The structures are kept as they are: no reduction, and no check beyond what makes a crystal.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+EXAMPLE = "unimat convert my_cifs/ sets/mine/crystals.parquet"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="IN", help="file or folder of crystals, of any readable form")
+    parser.add_argument("out", type=Path, metavar="OUT", help=".parquet, .extxyz or .csv file, or folder of CIF files")
+    parser.add_argument(
+        "--to", choices=["parquet", "cif", "poscar", "extxyz", "csv"], help="form, if not by OUT's name"
+    )
+    parser.add_argument("--settings", help="names of columns: JSON text, or a JSON or YAML file")
+    parser.add_argument("--rejected", type=Path, help="rejected table to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    from unimat import crystal_table
+    from unimat.materials.ingest import read_crystals
+    from unimat.materials.ingest_settings import ConvertSettings
+    from unimat.materials.writers import form_of, write_as
+    from unimat.settings import load_settings
+
+    form = args.to or form_of(args.out)
+    table, rejected = read_crystals(args.source, load_settings(ConvertSettings, args.settings, "convert"))
+    write_as(table, args.out, form)
+    listed = args.rejected or (args.out.parent / "rejected.parquet" if form == "parquet" else None)
+    if listed:
+        crystal_table.write_rejected(rejected, listed)
+    n = len(table) + len(rejected)
+    logging.getLogger("unimat.convert").info("%d of %d crystals -> %s (%s)", len(table), n, args.out, form)

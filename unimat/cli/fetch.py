@@ -1,0 +1,31 @@
+"""Bring the files of a published dataset into a folder, checked against its publisher's checksums.
+
+Files are copied from a local mirror where there is one (--mirror, or the environment variable UNIMAT_DATA_DIR, a folder
+that holds <dataset>/<file>) and downloaded otherwise. Writes manifest.json beside them.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+EXAMPLE = "unimat fetch --dataset carbon_24 --out resources/carbon_24"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="carbon_24, perov_5, mp_20 or silicon_carbon")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the files and manifest.json")
+    parser.add_argument("--mirror", type=Path, help="folder to copy from (default: UNIMAT_DATA_DIR, if set)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from unimat.materials.datasets import dataset_named
+    from unimat.materials.fetch import fetch_dataset
+
+    log = logging.getLogger("unimat.fetch")
+    manifest = fetch_dataset(dataset_named(args.dataset), args.out, args.mirror)
+    if manifest["embedded"]:
+        log.info("%s is embedded in unimat: nothing to download", args.dataset)
+        return
+    files = manifest["files"]
+    verified = sum(entry["verified"] for entry in files)
+    log.info("%d of %d files are the publisher's, by checksum -> %s", verified, len(files), args.out)

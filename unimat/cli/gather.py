@@ -1,0 +1,32 @@
+"""Join the relaxed tables of a set's shards into one, in the set's order, and count what became of them."""
+
+import argparse
+import logging
+from pathlib import Path
+
+EXAMPLE = (
+    "unimat gather --shards relax/1of2.parquet relax/2of2.parquet --like crystals.parquet "
+    "--out relaxed.parquet --summary relaxed.json"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shards", required=True, nargs="+", type=Path, help="relaxed tables of the shards")
+    parser.add_argument("--like", required=True, type=Path, help="crystal table of the set, for order and completeness")
+    parser.add_argument("--out", required=True, type=Path, help="joined table to write")
+    parser.add_argument("--summary", type=Path, help="JSON of counts to write")
+    parser.add_argument("--set", metavar="NAME", help="name of the set (default: the folder of --like)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from unimat import crystal_table
+    from unimat.files import write_json
+    from unimat.materials.gather import gather_shards, relaxation_summary
+
+    shards = [crystal_table.read(path) for path in args.shards]
+    table = gather_shards(shards, crystal_table.read(args.like))
+    summary = relaxation_summary(table, args.set or args.like.resolve().parent.name) if args.summary else None
+    crystal_table.write(table, args.out)
+    if summary:
+        write_json(args.summary, summary)
+    logging.getLogger("unimat.gather").info("%d crystals of %d shards -> %s", len(table), len(shards), args.out)

@@ -1,0 +1,49 @@
+"""Train the diffusion model.
+
+Reads the folder that `unimat encode` wrote; writes model.npz, history.csv and training.json into --out, model.npz
+last. Checkpoints go to the working folder --work, and the same command continues from them after an interruption,
+to the same result. SIGTERM, or the setting time_limit_minutes, saves a checkpoint and ends with exit code 75. A
+working folder of other settings is refused, naming the setting, unless --fresh.
+"""
+
+import argparse
+import logging
+import sys
+
+EXAMPLE = (
+    "unimat train --encoded encoded --model-settings '{\"channels\": 64}' --settings '{\"steps\": 2000}' "
+    "--work work --out model"
+)
+
+logger = logging.getLogger("unimat.train")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--encoded", required=True, metavar="DIR", help="folder of the encoded dataset")
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help="train section of the configuration")
+    parser.add_argument("--model-settings", metavar="FILE_OR_JSON", help="model section of the configuration")
+    parser.add_argument("--work", required=True, metavar="DIR", help="working folder, kept between attempts")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the trained model")
+    parser.add_argument("--fresh", action="store_true", help="forget the working folder's checkpoints")
+
+
+def run(args: argparse.Namespace) -> None:
+    from unimat.model.interruption import EXIT_CODE, Interrupted
+    from unimat.model.settings import ModelSettings, TrainSettings
+    from unimat.model.training import train
+    from unimat.settings import load_settings
+
+    model_settings = load_settings(ModelSettings, args.model_settings, "model")
+    settings = load_settings(TrainSettings, args.settings, "train")
+    try:
+        report = train(args.encoded, model_settings, settings, args.work, args.out, args.fresh)
+    except Interrupted as stop:
+        logger.warning("%s", stop)
+        sys.exit(EXIT_CODE)
+    logger.info(
+        "trained %d parameters for %d steps on %d crystals: %s",
+        report["n_parameters"],
+        report["steps"],
+        report["n_train"],
+        ", ".join(f"{name} {report['final'][name]:.4g}" for name in ("loss", "val_loss") if name in report["final"]),
+    )

@@ -1,0 +1,1 @@
+"""Metrics of a set of crystals that need no energy: validity, coverage, distributions, uniqueness, novelty."""

@@ -1,0 +1,88 @@
+"""Forms that already are numbers: extxyz files, and the tensors that CDVAE and DiffCSP save."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unimat.crystal_table import Crystal
+from unimat.errors import CrystalRejected, UserError
+from unimat.materials.readers.records import Columns, Record
+from unimat.materials.structures import lattice_matrix
+
+_TENSORS = ("frac_coords", "num_atoms", "atom_types", "lengths", "angles")
+
+
+def extxyz_records(path: Path, columns: Columns) -> Iterator[Record]:
+    """Crystals of an extended XYZ file; ids from `material_id` in the comment line, or the frame's number."""
+    import ase.io
+    from ase.io.extxyz import XYZError
+
+    stem = path.name.split(".")[0]
+    try:
+        for index, atoms in enumerate(ase.io.iread(path, index=":", format="extxyz")):
+            material_id = str(atoms.info.get("material_id", f"{stem}-{index}"))
+            yield Record(
+                material_id,
+                f"{path.name}:{index}",
+                # Fractional coordinates as they are: ASE would wrap them along periodic axes by default.
+                Crystal(material_id, atoms.cell.array, atoms.numbers, _scaled_positions(atoms)),
+                atoms.info.get("split"),
+                {name: atoms.info.get(name) for name in columns.properties},
+            )
+    except (XYZError, ValueError, KeyError, IndexError) as error:
+        raise UserError(f"{path} is not readable as extxyz ({' '.join(str(error).split())}); mend it") from error
+
+
+def _scaled_positions(atoms: Any) -> np.ndarray:
+    if abs(np.linalg.det(atoms.cell.array)) < 1e-9:
+        return np.full((len(atoms), 3), np.nan)  # no cell: refused by the check that every crystal passes
+    return atoms.get_scaled_positions(wrap=False)
+
+
+def tensor_records(path: Path, columns: Columns) -> Iterator[Record]:
+    """Crystals of a .pt file of CDVAE or DiffCSP: one flat batch, or evaluations x batch of which all are read.
+
+    Raises:
+        UserError: if torch is missing, the file needs unpickling of code, or a tensor is missing.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise UserError(f"{path}: reading .pt files needs torch; pip install 'unimat[chgnet]'") from error
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and more for a broken file
+        raise UserError(f"{path} is not readable as plain tensors ({type(error).__name__}); save it again") from error
+    missing = [name for name in _TENSORS if name not in content]
+    if missing:
+        raise UserError(f"{path}: no tensor {missing[0]!r}; expected {', '.join(_TENSORS)}")
+    arrays = {name: content[name].numpy() for name in _TENSORS}
+    if arrays["num_atoms"].ndim == 1:
+        arrays = {name: array[None] for name, array in arrays.items()}
+    stem = path.name.split(".")[0]
+    for evaluation in range(len(arrays["num_atoms"])):
+        batch = {name: array[evaluation] for name, array in arrays.items()}
+        prefix = stem if len(arrays["num_atoms"]) == 1 else f"{stem}-{evaluation}"
+        yield from _batch_records(path.name, prefix, batch)
+
+
+def _batch_records(origin: str, prefix: str, batch: dict[str, np.ndarray]) -> Iterator[Record]:
+    counts = batch["num_atoms"].astype(np.int64)
+    if counts.sum() != len(batch["atom_types"]) or len(batch["frac_coords"]) != len(batch["atom_types"]):
+        raise UserError(f"{origin}: num_atoms sum to {counts.sum()}, but there are {len(batch['atom_types'])} atoms")
+    ends = np.cumsum(counts)
+    for index, (start, end) in enumerate(zip(ends - counts, ends, strict=True)):
+        material_id = f"{prefix}-{index}"
+        lattice = _lattice_or_nan(batch["lengths"][index], batch["angles"][index])
+        numbers, coords = batch["atom_types"][start:end], batch["frac_coords"][start:end]
+        crystal = Crystal(material_id, lattice, numbers.astype(np.int64), coords.astype(np.float64))
+        yield Record(material_id, f"{origin}:{prefix}-{index}", crystal)
+
+
+def _lattice_or_nan(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    try:
+        return lattice_matrix(lengths, angles)
+    except CrystalRejected:  # refused, with its row, by the check that every crystal passes
+        return np.full((3, 3), np.nan)

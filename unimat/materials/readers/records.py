@@ -1,0 +1,39 @@
+"""What every reader yields: one crystal of a source, as yet unchecked."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from unimat.crystal_table import Crystal
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One crystal of a source, as text or already as numbers.
+
+    Attributes:
+        material_id: id given by the source, or made of the file's name and the row.
+        origin: file and row, for the rejected table.
+        content: CIF or POSCAR text, a `Crystal`, or None where the source has nothing.
+        split: the source's own split, or None.
+        properties: property values by the source's column names.
+    """
+
+    material_id: str
+    origin: str
+    content: str | Crystal | None
+    split: str | None = None
+    properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Which columns of a table mean what; None leaves it to the usual names.
+
+    Attributes:
+        properties: columns to carry, by the source's names.
+    """
+
+    material_id: str | None = None
+    structure: str | None = None
+    properties: tuple[str, ...] = ()

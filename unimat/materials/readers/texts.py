@@ -1,0 +1,28 @@
+"""The crystal of a record, whatever form it came in."""
+
+import dataclasses
+
+from unimat.crystal_table import Crystal
+from unimat.errors import CrystalRejected
+from unimat.materials.readers.cif import crystal_of_cif
+from unimat.materials.readers.poscar import crystal_of_poscar
+from unimat.materials.readers.records import Record
+
+
+def crystal_of(record: Record) -> Crystal:
+    """Crystal of `record`, with the record's properties.
+
+    Raises:
+        CrystalRejected: if its text cannot be read or is no ordered crystal of elements.
+    """
+    content = record.content
+    if content is None or (isinstance(content, str) and not content.strip()):
+        raise CrystalRejected("unreadable", "the structure is missing")
+    if isinstance(content, str):
+        parse = crystal_of_cif if is_cif(content) else crystal_of_poscar
+        content = parse(content, record.material_id)
+    return dataclasses.replace(content, properties=record.properties)
+
+
+def is_cif(text: str) -> bool:
+    return "_cell_length_a" in text or "_atom_site_" in text or text.lstrip().startswith("data_")

@@ -1,0 +1,209 @@
+"""Settings of encoding, network, training and sampling; defaults are the paper's where it gives one.
+
+"Table 4" and "section 2.1" are those of the UniMat paper (arXiv:2311.09235). Nothing here imports JAX, so
+that a configuration can be checked on a machine without it.
+"""
+
+import dataclasses
+from typing import Any, Literal
+
+
+def _positive(settings: Any, *names: str) -> None:
+    for name in names:
+        if getattr(settings, name) <= 0:
+            raise ValueError(f"{name} must be above 0, found {getattr(settings, name)!r}")
+
+
+def _within(settings: Any, low: float, high: float, *names: str) -> None:
+    for name in names:
+        if not low <= getattr(settings, name) <= high:
+            raise ValueError(f"{name} must lie in [{low}, {high}], found {getattr(settings, name)!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeSettings:
+    """How crystals are laid over the periodic table.
+
+    Attributes:
+        elements: symbols; the smallest grid that holds them is used. None: `rows` and `columns` decide.
+        rows, columns: indices of rows (0 to 8) and columns (0 to 17) of the table; None: all of them.
+        slots: L, the number of atoms of one element that fit; None: the largest count in the dataset.
+        max_atoms: crystals of more atoms are rejected; None: no limit.
+        coordinates: what the tensor holds: fractional coordinates, or Cartesian ones (section 2.1 names both).
+        lattice_lengths: what stands for a, b, c: their logarithm (always positive when decoded), or the
+            lengths themselves as in section 2.1.
+    """
+
+    elements: tuple[str, ...] | None = None
+    rows: tuple[int, ...] | None = None
+    columns: tuple[int, ...] | None = None
+    slots: int | None = None
+    max_atoms: int | None = None
+    coordinates: Literal["fractional", "cartesian"] = "fractional"
+    lattice_lengths: Literal["log", "raw"] = "log"
+
+    def __post_init__(self) -> None:
+        if self.elements is not None and (self.rows is not None or self.columns is not None):
+            raise ValueError("elements and rows/columns both choose the grid; give one of them")
+        _positive(self, *(name for name in ("slots", "max_atoms") if getattr(self, name) is not None))
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """The diffused state and the network.
+
+    Attributes:
+        network: which network of the registry (`unimat.model.networks`).
+        coordinate_form: `raw`: x, y, z with null at (-1, -1, -1), section 2.1; `circle`: (cos 2πx, sin 2πx)
+            of each, null at zero, without a wall at the cell border.
+        coords_scale: factor on the coordinate channels before noise is added; above 1 it settles atoms at
+            higher noise.
+        fourier_features: harmonics sin, cos(2πkx), k = 1..n, of noisy `raw` coordinates at the input; 0: none.
+        channels: channels of the first resolution (Table 4).
+        multipliers: factor on `channels` at each resolution (Table 4).
+        blocks: residual blocks per resolution (Table 4).
+        attention_resolutions: down-sampling factors (1, 3, 9) at which there is attention (Table 4).
+        head_dim: channels per attention head (Table 4).
+        dropout: rate inside residual blocks (Table 4).
+        attention: `joint`: over all L * H * W cells; `factored`: over H, W for each slot, then over L for each
+            cell, as video diffusion separates space and time.
+        slot_kernel: width of convolutions along L; 3: "3D convolution" (section 6), 1: equivariant to the
+            order of an element's atoms.
+        grid_kernel: width of convolutions along H and W; 1 leaves the mixing of elements to attention, which on
+            grids of a few elements learns as much for a third of the time.
+        cell_embedding: add a learned vector for each cell of the table, beside the position that zero
+            padding gives away.
+        slot_embedding: add a learned vector for each slot (breaks the equivariance of slot_kernel = 1).
+        lattice_embedding: let the noisy lattice modulate each block as the noise level does, beside being
+            concatenated to the input.
+        prediction: what the network predicts (Table 4: epsilon).
+        log_snr_min, log_snr_max: ends of the noise schedule (Table 4).
+        compute_dtype: type of activations; parameters and the diffused state stay float32.
+    """
+
+    network: Literal["unet"] = "unet"
+    coordinate_form: Literal["raw", "circle"] = "circle"
+    coords_scale: float = 1.0
+    fourier_features: int = 0
+    channels: int = 256
+    multipliers: tuple[int, ...] = (1, 2, 4)
+    blocks: int = 3
+    attention_resolutions: tuple[int, ...] = (1, 3, 9)
+    head_dim: int = 64
+    dropout: float = 0.1
+    attention: Literal["joint", "factored"] = "factored"
+    slot_kernel: Literal[1, 3] = 3
+    grid_kernel: Literal[1, 3] = 3
+    cell_embedding: bool = True
+    slot_embedding: bool = False
+    lattice_embedding: bool = True
+    prediction: Literal["epsilon", "v", "x0"] = "epsilon"
+    log_snr_min: float = -20.0
+    log_snr_max: float = 20.0
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        _positive(self, "channels", "blocks", "head_dim", "coords_scale")
+        _within(self, 0, 0.95, "dropout")
+        _within(self, 0, 64, "fourier_features")
+        if not self.multipliers or min(self.multipliers) < 1:
+            raise ValueError(f"multipliers must be whole numbers from 1, found {list(self.multipliers)}")
+        if self.log_snr_min >= self.log_snr_max:
+            raise ValueError(f"log_snr_min {self.log_snr_min} must lie below log_snr_max {self.log_snr_max}")
+        if self.fourier_features and self.coordinate_form != "raw":
+            raise ValueError("fourier_features are for coordinate_form raw; circle has its own")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """The training recipe.
+
+    Attributes:
+        seed: of initial parameters, order of crystals, augmentation, noise.
+        batch_size, steps, learning_rate, beta1, beta2, weight_decay, ema_decay: Table 4.
+        warmup_steps: linear rise of the learning rate (the paper does not say).
+        learning_rate_decay: `none` (Table 4 names no decay), or `cosine` to zero at the last step.
+        gradient_clip: largest global norm of a gradient; None: not clipped.
+        shuffle_slots: `all`: an element's atoms fall on random ones of its L slots; `occupied`: their order is
+            shuffled but they keep the first slots; `none`.
+        translate: move each crystal by a random fraction of its cell.
+        permute_axes: exchange a, b, c at random, with their angles (fractional coordinates).
+        rotate: rotate each crystal at random (Cartesian coordinates).
+        lattice_weight: weight of the lattice's loss beside that of the coordinates.
+        null_weight: weight of empty slots in the loss of the coordinates; 1: plain mean squared error. Below 1
+            an atom is rather kept than lost: the network learns more from atoms, and samples hold more of them.
+        log_every, validate_every, checkpoint_every: steps between rows of history.csv, validations, checkpoints.
+        validation_crystals: at most so many crystals are drawn from the validation split.
+        time_limit_minutes: save and stop with exit code 75 after so long; None: no limit.
+    """
+
+    seed: int = 0
+    batch_size: int = 512
+    steps: int = 200_000
+    learning_rate: float = 1e-4
+    warmup_steps: int = 1000
+    learning_rate_decay: Literal["none", "cosine"] = "none"
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    ema_decay: float = 0.9999
+    gradient_clip: float | None = None
+    shuffle_slots: Literal["all", "occupied", "none"] = "all"
+    translate: bool = True
+    permute_axes: bool = True
+    rotate: bool = True
+    lattice_weight: float = 1.0
+    null_weight: float = 1.0
+    log_every: int = 100
+    validate_every: int = 1000
+    validation_crystals: int = 1024
+    checkpoint_every: int = 2000
+    time_limit_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        _positive(self, "batch_size", "steps", "learning_rate", "log_every", "validate_every", "checkpoint_every")
+        _positive(self, "lattice_weight", "null_weight", "validation_crystals")
+        _within(self, 0, 1, "beta1", "beta2", "ema_decay")
+        _within(self, 0, self.steps, "warmup_steps")
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleSettings:
+    """How crystals are generated.
+
+    Attributes:
+        n: number of crystals.
+        steps: denoising steps (Table 4).
+        gamma: interpolation of the log variance between the lower (0) and upper (1) bound of the posterior
+            (Table 4).
+        batch_size: crystals at once.
+        seed: of all draws; crystal i depends on the seed and on i alone.
+        clip: keep each predicted crystal within the range of the data.
+    """
+
+    n: int = 1000
+    steps: int = 256
+    gamma: float = 0.1
+    batch_size: int = 256
+    seed: int = 0
+    clip: bool = True
+
+    def __post_init__(self) -> None:
+        _positive(self, "n", "steps", "batch_size")
+        _within(self, 0, 1, "gamma")
+
+
+# The paper's own form wherever ours differs by default: config sections to merge over the rest.
+FAITHFUL: dict[str, dict[str, Any]] = {
+    "encode": {"coordinates": "fractional", "lattice_lengths": "raw"},
+    "model": {
+        "coordinate_form": "raw",
+        "fourier_features": 0,
+        "cell_embedding": False,
+        "lattice_embedding": False,
+        "prediction": "epsilon",
+        "slot_kernel": 3,
+        "grid_kernel": 3,
+    },
+    "train": {"null_weight": 1.0, "shuffle_slots": "all", "learning_rate_decay": "none"},
+}

@@ -1,0 +1,139 @@
+"""Stability: counts and histogram of decomposition energy, and the hull of a binary system."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pymatgen.core import Composition
+
+from unimat.report.binary_hull import binary_phases, hull_figure
+from unimat.report.blocks import Block, Missing, Section, Table, Text, drawn
+from unimat.report.figures import decomposition_figure
+from unimat.report.quantities import MISSING, dig, energy, energy_label, millis, number, share
+from unimat.report.run_files import RunFiles, SetFiles
+
+COUNTS = ("stable", "metastable", "stable_unique_novel", "metastable_unique_novel")
+DEFAULT_THRESHOLD = 0.025  # eV/atom, Table 3 of the paper; used when no file names one
+
+
+def stability(run: RunFiles, primary: SetFiles | None, max_energy: float) -> Section:
+    """Counts and histogram of decomposition energy, and the hull of a binary system."""
+    judged = [each for each in run.sets.values() if each.stability is not None]
+    if not judged:
+        text = "No stabilities: no set has a stability.parquet; `unimat reference` and `unimat hull` make it."
+        return Section("stability", "Stability", "", [Missing(text)])
+    blocks: list[Block] = [_stability_table(judged)]
+    figures = {}
+    drawable = {each.name: _energies(each) for each in judged if len(_energies(each)[0])}
+    limit = threshold(judged[0])
+    reference = hull_name(run, judged[0])
+    if drawable:
+        figure = decomposition_figure(drawable, limit, max_energy, _reference_set(run, primary, list(drawable)))
+        figures["decomposition_energy"] = figure
+        caption = (
+            f"Decomposition energy E_d of converged crystals against the hull {reference}; energies by "
+            f"{engine_of(judged[0])}. "
+            f"Solid line: E_d = 0, below it a crystal is stable. Dashed: {millis(limit)}, below it metastable. "
+            "The outermost bars hold everything beyond the axis."
+        )
+        label = f"Histograms of decomposition energy for {', '.join(drawable)}"
+        blocks.append(drawn(figure, "ed", label, caption))
+    blocks += _hull(run, primary, max_energy, figures)
+    without = [each.name for each in run.sets.values() if each.stability is None]
+    if without:
+        blocks.append(Missing(f"No stabilities for: {', '.join(without)}; stability.parquet is not there.", True))
+    lead = (
+        f"Energies: {engine_of(judged[0], full=True)}. Formation energies are relative to the elements of the reference, "
+        f"E_d to the hull {reference}."
+    )
+    theirs = (judged[0].stability_summary or {}).get("reference_energy_type")
+    if theirs and energy_label(theirs, full=True) != engine_of(judged[0], full=True):
+        lead += (
+            f" The reference's own energies are by {energy_label(theirs, full=True)}; the difference enters every E_d."
+        )
+    return Section("stability", "Stability", lead, blocks, figures)
+
+
+def threshold(one: SetFiles) -> float:
+    """E_d below which a crystal that is not stable counts as metastable, eV/atom."""
+    found = dig((one.stability_summary or {}).get("thresholds"), "metastable")
+    if isinstance(found, str):  # written as a condition: 0 <= E_d < 0.025 eV/atom
+        match = re.search(r"<\s*([0-9.eE+-]+)\s*eV/atom", found)
+        found = match and match.group(1)
+    return float(found) if found is not None else DEFAULT_THRESHOLD
+
+
+def hull_name(run: RunFiles, one: SetFiles) -> str:
+    """Name and size of the hull reference, for captions."""
+    name = (one.stability_summary or {}).get("reference") or (run.reference and run.reference.name) or "unnamed"
+    if isinstance(name, dict):
+        name = dig(name, "name") or "unnamed"
+    size = f" ({len(run.reference.entries):,} phases)" if run.reference is not None else ""
+    return f"“{name}”{size}"
+
+
+def engine_of(one: SetFiles, full: bool = False) -> str:
+    """The calculator of a set's energies, in words."""
+    summary = (one.stability_summary or {}).get("energy_type")
+    relaxed = one.relaxed.metadata.get("energy_type") if one.relaxed is not None else None
+    return energy_label(summary or relaxed, full)
+
+
+def _stability_table(judged: list[SetFiles]) -> Table:
+    rows = []
+    for each in judged:
+        summary, n = each.stability_summary or {}, each.n_generated
+        lowest = _energies(each)[0]
+        row = [each.name, number(n), number(summary.get("n_relaxed"))]
+        row += [str(share(summary.get(key), n) or MISSING) for key in COUNTS]
+        row += [energy(float(np.min(lowest)) if len(lowest) else None)]
+        row += [energy(float(np.median(lowest)) if len(lowest) else None)]
+        rows.append(row)
+    limit = millis(threshold(judged[0]))
+    columns = ("Set", "Generated", "Converged", "Stable, E_d < 0", f"Metastable, 0 ≤ E_d < {limit}",
+               "Stable, unique and novel", "Either, unique and novel", "Lowest E_d (eV/atom)",
+               "Median E_d (eV/atom)")  # fmt: skip
+    return Table("Stability of each set; the denominator is everything generated", columns, rows)
+
+
+def _energies(one: SetFiles) -> tuple[np.ndarray, int]:
+    """E_d of the converged crystals, and how many crystals the set has in all."""
+    assert one.stability is not None
+    values = one.stability["decomposition_energy"].to_numpy(float)
+    if "converged" in one.stability:
+        values = values[_flags(one.stability, "converged")]
+    return values[np.isfinite(values)], one.n_generated or len(one.stability)
+
+
+def _flags(frame: pd.DataFrame, name: str) -> np.ndarray:
+    return frame[name].fillna(False).to_numpy(bool) if name in frame else np.zeros(len(frame), bool)
+
+
+def _reference_set(run: RunFiles, primary: SetFiles | None, names: list[str]) -> str | None:
+    """The set to draw in grey: the first that was not sampled, if any."""
+    others = [name for name in names if run.sets[name].sampling is None and (primary is None or name != primary.name)]
+    return next(iter(others), None)
+
+
+def _hull(run: RunFiles, primary: SetFiles | None, max_energy: float, figures: dict[str, Any]) -> list[Block]:
+    if run.reference is None:
+        return [Missing("No hull figure: hull/reference.parquet is not there; `unimat reference` makes it.")]
+    phases = binary_phases(run.reference)
+    n = len(run.reference.elements)
+    if phases is None:
+        return [Text(f"No hull figure: it is drawn for binary systems, and the reference spans {n} elements.")]
+    if primary is None or primary.stability is None:
+        return []
+    rows = primary.stability[np.isfinite(primary.stability["e_form_per_atom"].to_numpy(float))]
+    rows = rows[_flags(rows, "converged")] if "converged" in rows else rows
+    fraction = np.array([Composition(str(each)).get_atomic_fraction(phases.elements[1]) for each in rows["formula"]])
+    below = rows["decomposition_energy"].to_numpy(float) < 0
+    figure = hull_figure(phases, fraction, rows["e_form_per_atom"].to_numpy(float), below, primary.name, max_energy)
+    figures["hull"] = figure
+    caption = (
+        f"Formation energy against composition in {'–'.join(phases.elements)}, relative to the elemental phases of the "
+        f"hull {hull_name(run, primary)}; energies by {engine_of(primary)}. Converged crystals of {primary.name}."
+    )
+    label = f"Convex hull of {'–'.join(phases.elements)} with the crystals of {primary.name}"
+    return [drawn(figure, "hull", label, caption)]

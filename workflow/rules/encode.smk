@@ -1,0 +1,36 @@
+"""Crystal tables -> compact arrays over the periodic table."""
+
+
+rule encode:
+    input:
+        train=rules.ingest.output.train,
+        val=rules.ingest.output.val,
+        test=rules.ingest.output.test,
+    output:
+        train="results/<run>/encoded/train.arrow",
+        val="results/<run>/encoded/val.arrow",
+        test="results/<run>/encoded/test.arrow",
+        encoding="results/<run>/encoded/encoding.json",
+        rejected="results/<run>/encoded/rejected.parquet",
+    log:
+        "logs/encode/<run>.log",
+    benchmark:
+        "benchmarks/encode/<run>.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: as_json("encode"),
+        out=subpath(output.encoding, parent=True),
+    shell:
+        r"""
+        unimat encode \
+            --train {input.train} \
+            --val {input.val} \
+            --test {input.test} \
+            --settings {params.settings:q} \
+            --out {params.out} \
+            >{log} 2>&1
+        """

@@ -1,0 +1,51 @@
+"""Sets -> validity, coverage, distributions, uniqueness and novelty."""
+
+
+rule metrics_set:
+    input:
+        crystals="results/<run>/sets/{set}/crystals.parquet",
+        rejected="results/<run>/sets/{set}/rejected.parquet",
+        reference=f"results/<run>/dataset/{config.get('metrics', {}).get('reference_split', 'test')}.parquet",
+        known=rules.ingest.output.train,
+    output:
+        metrics="results/<run>/sets/{set}/metrics.json",
+        verdicts="results/<run>/sets/{set}/verdicts.parquet",
+    log:
+        "logs/metrics/<run>/{set}.log",
+    benchmark:
+        "benchmarks/metrics/<run>/{set}.tsv"
+    wildcard_constraints:
+        set=any_of(sets_of("metrics")),
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=720,
+    params:
+        settings=lambda wildcards: as_json("metrics"),
+        cache=f"results/{config['run']}/work/fingerprints",
+    shell:
+        r"""
+        unimat metrics \
+            --crystals {input.crystals} \
+            --rejected {input.rejected} \
+            --reference {input.reference} \
+            --known {input.known} \
+            --settings {params.settings:q} \
+            --set {wildcards.set} \
+            --cache {params.cache} \
+            --processes {threads} \
+            --out {output.metrics} \
+            --verdicts {output.verdicts} \
+            >{log} 2>&1
+        """
+
+
+localrules:
+    metrics,
+
+
+rule metrics:
+    input:
+        collect("results/<run>/sets/{set}/metrics.json", set=sets_of("metrics")),

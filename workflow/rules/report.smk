@@ -1,0 +1,59 @@
+"""Everything of a run -> one page that opens from disk, and its headline numbers."""
+
+
+localrules:
+    configuration,
+
+
+rule configuration:
+    output:
+        config="results/<run>/config.json",
+    log:
+        "logs/configuration/<run>.log",
+    conda:
+        "../../environment.yml"
+    params:
+        values=lambda wildcards: effective_configuration(),
+    shell:
+        "printf '%s\\n' {params.values:q} >{output.config} 2>{log}"
+
+
+rule report:
+    input:
+        rules.dataset.input,
+        rules.train.output,
+        rules.sets.input,
+        rules.metrics.input,
+        rules.relax.input,
+        rules.hull.input,
+        rules.compare.input,
+        config=rules.configuration.output.config,
+    output:
+        page=report(
+            "results/<run>/report.html",
+            category="Report",
+            caption="../report/page.rst",
+        ),
+        headline="results/<run>/headline.json",
+    log:
+        "logs/report/<run>.log",
+    benchmark:
+        "benchmarks/report/<run>.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: as_json("report", {"command": command()}),
+        run_dir=subpath(output.page, parent=True),
+    shell:
+        r"""
+        unimat report \
+            --run-dir {params.run_dir} \
+            --settings {params.settings:q} \
+            --config {input.config} \
+            --out {output.page} \
+            --headline {output.headline} \
+            >{log} 2>&1
+        """

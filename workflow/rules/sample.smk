@@ -1,0 +1,43 @@
+"""A trained model -> sets of generated crystals."""
+
+
+rule sample_set:
+    input:
+        model=rules.train.output.model,
+    output:
+        crystals="results/<run>/sets/{set}/crystals.parquet",
+        rejected="results/<run>/sets/{set}/rejected.parquet",
+        sampling="results/<run>/sets/{set}/sampling.json",
+    log:
+        "logs/sample/<run>/{set}.log",
+    benchmark:
+        "benchmarks/sample/<run>/{set}.tsv"
+    wildcard_constraints:
+        set=any_of(sets_from("sample")),
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=480,
+        launcher="",
+    params:
+        settings=lambda wildcards: as_json("sample"),
+        out=subpath(output.crystals, parent=True),
+    shell:
+        r"""
+        {resources.launcher} unimat sample \
+            --model {input.model} \
+            --settings {params.settings:q} \
+            --out {params.out} \
+            >{log} 2>&1
+        """
+
+
+localrules:
+    sample,
+
+
+rule sample:
+    input:
+        collect("results/<run>/sets/{set}/crystals.parquet", set=sets_from("sample")),

@@ -1,0 +1,91 @@
+"""Sets that no model made: rows of a split, files that somebody brings, a random structure search."""
+
+
+rule select_set:
+    input:
+        crystals=lambda wildcards: f"results/<run>/dataset/{config['sets'][wildcards.set]['split']}.parquet",
+    output:
+        crystals="results/<run>/sets/{set}/crystals.parquet",
+        rejected="results/<run>/sets/{set}/rejected.parquet",
+    log:
+        "logs/select/<run>/{set}.log",
+    wildcard_constraints:
+        set=any_of(sets_from("split")),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        rows=lambda wildcards: selection(wildcards.set),
+        out=subpath(output.crystals, parent=True),
+    shell:
+        r"""
+        unimat select \
+            --crystals {input.crystals} \
+            {params.rows} \
+            --out {params.out} \
+            >{log} 2>&1
+        """
+
+
+rule convert_set:
+    input:
+        crystals=lambda wildcards: config["sets"][wildcards.set]["path"],
+    output:
+        crystals="results/<run>/sets/{set}/crystals.parquet",
+        rejected="results/<run>/sets/{set}/rejected.parquet",
+    log:
+        "logs/convert/<run>/{set}.log",
+    wildcard_constraints:
+        set=any_of(sets_from("file")),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: as_json("convert", config["sets"][wildcards.set]),
+    shell:
+        r"""
+        unimat convert \
+            {input.crystals:q} \
+            {output.crystals} \
+            --settings {params.settings:q} \
+            --rejected {output.rejected} \
+            >{log} 2>&1
+        """
+
+
+rule airss_set:
+    output:
+        crystals="results/<run>/sets/{set}/crystals.parquet",
+        rejected="results/<run>/sets/{set}/rejected.parquet",
+    log:
+        "logs/airss/<run>/{set}.log",
+    wildcard_constraints:
+        set=any_of(sets_from("airss")),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: as_json("airss", config["sets"][wildcards.set]),
+        out=subpath(output.crystals, parent=True),
+    shell:
+        r"""
+        unimat airss \
+            --settings {params.settings:q} \
+            --out {params.out} \
+            >{log} 2>&1
+        """
+
+
+localrules:
+    sets,
+
+
+rule sets:
+    input:
+        collect("results/<run>/sets/{set}/crystals.parquet", set=config.get("sets", {})),

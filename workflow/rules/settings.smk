@@ -1,0 +1,136 @@
+"""The configuration as settings: sections, the sheet of sets, and what only the settings classes can check."""
+
+import csv
+import dataclasses
+import re
+from pathlib import Path
+
+import yaml
+
+from unimat.errors import UserError
+from unimat.materials.datasets import DATASETS
+from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
+from unimat.materials.metrics_settings import MetricsSettings
+from unimat.materials.stability_settings import (
+    AirssSettings,
+    CompareSettings,
+    HullSettings,
+    RelaxSettings,
+)
+from unimat.model.settings import (
+    EncodeSettings,
+    ModelSettings,
+    SampleSettings,
+    TrainSettings,
+)
+from unimat.report.settings import ReportSettings
+from unimat.settings import load_settings
+
+SETTINGS = {
+    "dataset": IngestSettings,
+    "encode": EncodeSettings,
+    "model": ModelSettings,
+    "train": TrainSettings,
+    "sample": SampleSettings,
+    "convert": ConvertSettings,  # no section: options of a set from a file
+    "airss": AirssSettings,
+    "metrics": MetricsSettings,
+    "relax": RelaxSettings,
+    "hull": HullSettings,
+    "compare": CompareSettings,
+    "report": ReportSettings,
+}
+
+
+def plain(value):
+    """`value` with 1e-4 as the number that YAML 1.1 takes for text, and without empty sections."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return value
+
+
+def options_of(values, section, overrides):
+    """Options of a section that its settings class knows; the workflow's own keys (sets, shards, ...) are left out."""
+    fields = {field.name for field in dataclasses.fields(SETTINGS[section])}
+    seed = {"seed": values["seed"]} if "seed" in values else {}
+    options = seed | values.get(section, {}) | overrides
+    return {key: value for key, value in options.items() if key in fields - {"mirror"}}
+
+
+def read_sheet(path):
+    """Mapping of sets from a tab-separated sheet; an empty cell is an option that is not given."""
+    if not Path(path).is_file():
+        stop(f"sets: no sheet {path!r}; give a tab-separated file with columns set and from, or a mapping")
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    if not rows or not {"set", "from"} <= rows[0].keys():
+        stop(f"sets: {path} needs a header line with the columns set and from, and a row for each set")
+    names = [row["set"] for row in rows]
+    if len(set(names)) < len(names):
+        stop(f"sets: {path} names {max(names, key=names.count)!r} twice; names must differ")
+    return {row.pop("set"): {key: yaml.safe_load(cell) for key, cell in row.items() if cell and key} for row in rows}
+
+
+def sets_of(section):
+    """Names of the sets that a stage works on."""
+    return config.get(section, {}).get("sets", [])
+
+
+def sets_from(kind):
+    """Names of the sets of one origin."""
+    return [name for name, options in config.get("sets", {}).items() if options["from"] == kind]
+
+
+def pairs():
+    """Pairs of sets to compare."""
+    return config.get("compare", {}).get("pairs", [])
+
+
+def check_sections(values):
+    """Settings of every section by name; each class checks what a schema cannot say."""
+    try:
+        for name in sets_from("airss"):
+            load_settings(AirssSettings, options_of(values, "airss", values["sets"][name]), f"sets.{name}")
+        return {
+            name: load_settings(kind, options_of(values, name, {}), name)
+            for name, kind in SETTINGS.items()
+            if name in values or name != "airss"
+        }
+    except UserError as error:
+        stop(error)
+
+
+def check_names(settings):
+    """The dataset and every set that a stage names exist where that stage looks for them."""
+    demand("dataset.name", [settings["dataset"].name], [*DATASETS, "custom"], "datasets")
+    demand("metrics.sets", sets_of("metrics"), config.get("sets", {}), "sets")
+    demand("relax.sets", sets_of("relax"), config.get("sets", {}), "sets")
+    demand("hull.sets", sets_of("hull"), sets_of("relax"), "relax.sets")
+    demand("compare.pairs", [name for pair in pairs() for name in pair], sets_of("hull"), "hull.sets")
+    if sets_of("hull") and settings["hull"].reference.kind == "set":
+        demand("hull.reference.set", [settings["hull"].reference.set], sets_of("relax"), "relax.sets")
+    if settings["report"].set:
+        demand("report.set", [settings["report"].set], config.get("sets", {}), "sets")
+
+
+def demand(key, names, known, place):
+    for name in names:
+        if name not in known:
+            stop(f"{key} names {name!r}, which is not among {place}{did_you_mean(name, known)}")
+
+
+def read_configuration():
+    """Settings of every section, once everything that can be checked without running anything is checked."""
+    for section in [name for name, value in config.items() if value is None]:
+        del config[section]
+    if isinstance(config.get("sets"), str):
+        config["sets"] = read_sheet(config["sets"])
+    config.update(plain(config))
+    check_schema(config)
+    settings = check_sections(config)
+    check_names(settings)
+    return settings
