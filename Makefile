@@ -48,6 +48,7 @@ format: $(READY)  ## mend what the formatters can
 	$(BIN)/snakefmt workflow
 
 docs: $(READY)  ## the pages, into site/
+	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict
 
 bench: $(READY)  ## run tests/benchmarks/*.py, write docs/benchmarks.md

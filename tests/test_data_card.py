@@ -26,7 +26,9 @@ TRICLINIC = Structure(Lattice.from_parameters(3, 4, 5, 70, 80, 100), ["C", "Si"]
 
 
 def table_of(**structures):
-    return from_crystals([from_structure(each, name, band_gap=1.5) for name, each in structures.items()], {"band_gap": "eV"})
+    return from_crystals(
+        [from_structure(each, name, band_gap=1.5) for name, each in structures.items()], {"band_gap": "eV"}
+    )
 
 
 @pytest.fixture

@@ -116,13 +116,17 @@ def test_server_errors_and_cut_connections_are_retried(server, tmp_path):
 
 def test_a_refusal_is_not_retried(server, tmp_path):
     Server.failures = [404]
-    with pytest.raises(UserError, match=r"val\.csv could not be downloaded from http.*404.*set mirror.*UNIMAT_DATA_DIR"):
+    with pytest.raises(
+        UserError, match=r"val\.csv could not be downloaded from http.*404.*set mirror.*UNIMAT_DATA_DIR"
+    ):
         download(f"{server}/val.csv", tmp_path / "val.csv", blob_id(b""))
     assert len(Server.requests) == 1
 
 
 def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
-    with pytest.raises(UserError, match=r"val\.csv from http://.* has git blob id .*, expected 0+; run fetch again") as error:
+    with pytest.raises(
+        UserError, match=r"val\.csv from http://.* has git blob id .*, expected 0+; run fetch again"
+    ) as error:
         download(f"{server}/val.csv", tmp_path / "val.csv", "0" * 40)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
@@ -155,7 +159,9 @@ def test_a_mirror_needs_no_network(tmp_path, monkeypatch, inside, by):
 def test_a_mirror_with_a_damaged_file_is_told(tmp_path):
     for name, body in CONTENT.items():
         (tmp_path / name).write_bytes(body[:-1])
-    with pytest.raises(UserError, match=r"train\.csv is not the publisher's file \(git blob id .*take it out of the mirror"):
+    with pytest.raises(
+        UserError, match=r"train\.csv is not the publisher's file \(git blob id .*take it out of the mirror"
+    ):
         fetch_dataset(dataset_at("http://127.0.0.1:9"), tmp_path / "out", tmp_path)
 
 
@@ -198,6 +204,9 @@ def test_the_embedded_dataset_has_nothing_to_download(tmp_path, monkeypatch):
 def test_published_mirrors_say_what_they_lack(published_data, tmp_path):
     carbon = fetch_dataset(CARBON_24, tmp_path / "c", published_data)
     assert carbon["complete"]
-    assert [(entry["name"], entry["verified"]) for entry in carbon["files"]][1:] == [("val.csv", True), ("test.csv", True)]
+    assert [(entry["name"], entry["verified"]) for entry in carbon["files"]][1:] == [
+        ("val.csv", True),
+        ("test.csv", True),
+    ]
     materials_project = fetch_dataset(MP_20, tmp_path / "m", published_data)
     assert materials_project["complete"] == (materials_project["files"][0]["name"] == "train.csv")

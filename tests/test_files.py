@@ -13,6 +13,12 @@ def leftovers(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def write_half(target, error):
+    with written_whole(target) as unfinished:
+        unfinished.write_text("half")
+        raise error
+
+
 def test_written_file_replaces_the_old_one(tmp_path):
     target = tmp_path / "deep" / "table.txt"
     write_text(target, "old")
@@ -24,17 +30,15 @@ def test_written_file_replaces_the_old_one(tmp_path):
 def test_a_raising_block_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "table.txt"
     target.write_text("old")
-    with pytest.raises(RuntimeError), written_whole(target) as unfinished:
-        unfinished.write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        write_half(target, RuntimeError)
     assert target.read_text() == "old"
     assert leftovers(tmp_path) == ["table.txt"]
 
 
 def test_a_raising_block_leaves_no_new_file(tmp_path):
-    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "table.txt") as unfinished:
-        unfinished.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_half(tmp_path / "table.txt", KeyboardInterrupt)
     assert leftovers(tmp_path) == []
 
 

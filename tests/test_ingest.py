@@ -1,7 +1,6 @@
 """Ingestion from files to tables: what is accepted, what is refused and why, and the splits."""
 
 import json
-import os
 import zipfile
 
 import numpy as np
@@ -36,7 +35,7 @@ BAD = {
     "partial": (cif([{"Na": 0.5}], [[0, 0, 0]]), "partial_occupancy"),
     "overlap": (cif(["C", "C"], [[0, 0, 0], [0.02, 0, 0]]), "overlapping_atoms"),
     "own image": (cif(["C"], [[0, 0, 0]], a=0.4), "overlapping_atoms"),
-    "deuterium": (cif(["D"], [[0, 0, 0]]), "not_an_element"),
+    "deuterium": (cif(["H"], [[0, 0, 0]]).replace("  H  H0", "  D  D0"), "not_an_element"),
     "uranium": (cif(["U"], [[0, 0, 0]]), "outside_grid"),
     "large": (cif(["Na"] * 4, [[x, x, x] for x in (0, 0.25, 0.5, 0.75)]), "too_many_atoms"),
     "words": ("this is no crystal", "unreadable"),
@@ -53,12 +52,9 @@ def source(tmp_path):
     return tmp_path / "mine.csv"
 
 
-def settings_for(source, **changes):
-    return load_settings(IngestSettings, {"name": "custom", "source": str(source), **changes})
-
-
 def ingested(source, **changes):
-    settings = settings_for(source, **changes)
+    given = source if isinstance(source, dict) else str(source)
+    settings = load_settings(IngestSettings, {"name": "custom", "source": given, **changes})
     return ingest(plan_of(settings, None), settings)
 
 
@@ -104,7 +100,9 @@ def test_the_crystal_stays_the_same(source, reduction):
 
 
 def test_nothing_usable_is_told_with_the_reasons(source):
-    with pytest.raises(UserError, match=r"none of 11 rows can be used \(.*outside_grid.*\); look at the first, mine.csv:0"):
+    with pytest.raises(
+        UserError, match=r"none of 11 rows can be used \(.*outside_grid.*\); look at the first, mine.csv:0"
+    ):
         ingested(source, elements=["He"])
     pd.DataFrame({"material_id": [], "cif": []}).to_csv(source, index=False)
     with pytest.raises(UserError, match="no rows were read"):
@@ -126,7 +124,7 @@ def test_splits_of_the_source_are_kept(tmp_path):
     for split, (name, text) in zip(("train", "test"), GOOD.items(), strict=True):
         paths[split] = str(tmp_path / f"{split}.csv")
         pd.DataFrame({"material_id": [name], "cif": [text]}).to_csv(paths[split], index=False)
-    result = ingested(None, source=paths)
+    result = ingested(paths)
     assert {split: table.material_ids for split, table in result.tables.items()} == {
         "train": ["good-1"],
         "val": [],
@@ -137,8 +135,8 @@ def test_splits_of_the_source_are_kept(tmp_path):
 
 
 def test_asking_for_a_given_split_that_is_not_there_is_told(source):
-    with pytest.raises(UserError, match="of 3 crystals have no split of their own; give a source for each split"):
-        ingested(source, split={"kind": "given"}, max_atoms=3)
+    with pytest.raises(UserError, match="4 of 4 crystals have no split of their own; give a source for each split"):
+        ingested(source, split={"kind": "given"})
 
 
 def test_crystals_of_one_formula_stay_together(tmp_path):
@@ -164,8 +162,10 @@ def test_limit_takes_the_first_rows(source):
 def test_same_input_gives_the_same_bytes(source, tmp_path):
     for name in ("a", "b"):
         write_tables(ingested(source), tmp_path / name)
-    for file in sorted(os.listdir(tmp_path / "a")):
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert names == {"train.parquet", "val.parquet", "test.parquet", "rejected.parquet"}
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_conversion_keeps_crystals_that_metrics_will_judge(source):

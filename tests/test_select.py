@@ -12,7 +12,9 @@ from unimat.materials.select import lowest_per_composition, take_rows
 def table_of(rows):
     """Table of (id, atomic numbers, properties) rows."""
     return from_crystals(
-        Crystal(name, np.eye(3) * 4, np.array(numbers), np.linspace(0, 0.9, 3 * len(numbers)).reshape(-1, 3), properties)
+        Crystal(
+            name, np.eye(3) * 4, np.array(numbers), np.linspace(0, 0.9, 3 * len(numbers)).reshape(-1, 3), properties
+        )
         for name, numbers, properties in rows
     )
 

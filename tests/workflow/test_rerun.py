@@ -73,7 +73,6 @@ def test_other_settings_train_in_another_working_folder(demo_run: Run, finished:
 
 
 def test_a_failing_command_shows_its_own_words(run: Run):
-    run.write_config(report={"title": "fail"})
     run.write_config(dataset={"name": "custom", "source": "fail"})
     (run.folder / "fail").mkdir()
     done = run.snakemake("--cores", "1", "dataset", "--show-failed-logs")

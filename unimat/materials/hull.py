@@ -152,7 +152,7 @@ def summary(
         "metastable": rate(frame["metastable"]),
         "stable_unique_novel": rate(frame["stable"] & new),
         "metastable_unique_novel": rate(close & new),
-        "thresholds": {"stable": "E_d < 0", "metastable": f"0 <= E_d < {settings.metastable} eV/atom"},
+        "thresholds": {"stable": 0.0, "metastable": settings.metastable, "unit": "eV/atom"},  # E_d below
         "median_decomposition_energy": _median(frame["decomposition_energy"]),
     }
 

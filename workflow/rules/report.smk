@@ -35,6 +35,12 @@ rule report:
             caption="../report/page.rst",
         ),
         headline="results/<run>/headline.json",
+        figures=report(
+            directory("results/<run>/figures"),
+            patterns=["{name}.svg"],
+            category="Figures",
+            caption="../report/figures.rst",
+        ),
     log:
         "logs/report/<run>.log",
     benchmark:
@@ -55,5 +61,6 @@ rule report:
             --config {input.config} \
             --out {output.page} \
             --headline {output.headline} \
+            --figures {output.figures} \
             >{log} 2>&1
         """

@@ -42,7 +42,7 @@ def validity(run: RunFiles) -> Section:
             for each in with_metrics
         ]
         caption = "Counts of everything that was generated, crystals that could not be used included"
-        blocks.append(Table(caption, ("Set", *(RATES[key] for key in keys), "All of these"), rows))
+        blocks.append(Table(caption, ("Set", *(RATES[key] for key in keys), "Valid, unique and novel"), rows))
         blocks.append(Text(_rules(with_metrics[0].metrics or {})))
         blocks += [
             Text(f"{each.name}: {note}") for each in with_metrics for note in (each.metrics or {}).get("notes", [])

@@ -1,6 +1,5 @@
 """Stability: counts and histogram of decomposition energy, and the hull of a binary system."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -44,8 +43,8 @@ def stability(run: RunFiles, primary: SetFiles | None, max_energy: float) -> Sec
     if without:
         blocks.append(Missing(f"No stabilities for: {', '.join(without)}; stability.parquet is not there.", True))
     lead = (
-        f"Energies: {engine_of(judged[0], full=True)}. Formation energies are relative to the elements of the reference, "
-        f"E_d to the hull {reference}."
+        f"Energies: {engine_of(judged[0], full=True)}. Formation energies are relative to the elements of the "
+        f"reference, E_d to the hull {reference}."
     )
     theirs = (judged[0].stability_summary or {}).get("reference_energy_type")
     if theirs and energy_label(theirs, full=True) != engine_of(judged[0], full=True):
@@ -58,10 +57,7 @@ def stability(run: RunFiles, primary: SetFiles | None, max_energy: float) -> Sec
 def threshold(one: SetFiles) -> float:
     """E_d below which a crystal that is not stable counts as metastable, eV/atom."""
     found = dig((one.stability_summary or {}).get("thresholds"), "metastable")
-    if isinstance(found, str):  # written as a condition: 0 <= E_d < 0.025 eV/atom
-        match = re.search(r"<\s*([0-9.eE+-]+)\s*eV/atom", found)
-        found = match and match.group(1)
-    return float(found) if found is not None else DEFAULT_THRESHOLD
+    return DEFAULT_THRESHOLD if found is None else float(found)
 
 
 def hull_name(run: RunFiles, one: SetFiles) -> str:
