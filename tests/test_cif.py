@@ -5,14 +5,18 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifParser, CifWriter
 from pymatgen.io.vasp.inputs import Poscar
 
 from unimat.errors import REJECTION_REASONS, CrystalRejected
+from unimat.materials.accept import Checks, accepted_crystal
 from unimat.materials.readers.cif import crystal_of_cif
 from unimat.materials.readers.poscar import crystal_of_poscar
+from unimat.materials.readers.records import Record
 from unimat.materials.structures import to_structure
 
 SYMMETRIC = {
@@ -28,6 +32,15 @@ SYMMETRIC = {
     "wurtzite": ("P6_3mc", Lattice.hexagonal(3.25, 5.207), ["Zn", "O"], [[1 / 3, 2 / 3, 0], [1 / 3, 2 / 3, 0.3819]], 4),
     "corundum": ("R-3c", Lattice.hexagonal(4.759, 12.991), ["Al", "O"], [[0, 0, 0.3522], [0.3063, 0, 0.25]], 30),
 }
+ROCK_SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+DAMAGED = {
+    "P1": str(CifWriter(ROCK_SALT)),
+    "symmetry": str(CifWriter(ROCK_SALT, symprec=1e-3)),
+    "POSCAR": str(Poscar(ROCK_SALT)),
+}
+PIECES = st.sampled_from(
+    ["?", ".", "'", '"', ";", "#", "nan", "inf", "-", "1e9", "0", "9", "Xx", "loop_", "data_", "_a "]
+)
 EXACT = StructureMatcher(primitive_cell=False, scale=False, ltol=1e-5, stol=1e-4, angle_tol=1e-3)
 
 P1 = """data_test
@@ -165,6 +178,35 @@ def test_poscar_scale_and_cartesian_coordinates_by_hand():
 @pytest.mark.parametrize("text", ["", "x\n1.0\n", "x\n1\n3 0 0\n0 3 0\n0 0 3\n1 1\ndirect\n0 0 0\n.5 .5 .5\n"])
 def test_poscar_that_names_no_elements_is_rejected(text):
     assert rejection(text, crystal_of_poscar)[0] == "unreadable"
+
+
+MUTATIONS = st.lists(
+    st.tuples(st.sampled_from(["delete", "double", "cut", "put"]), st.integers(0, 99), st.integers(0, 60), PIECES),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(form=st.sampled_from(["P1", "symmetry", "POSCAR"]), mutations=MUTATIONS)
+def test_damaged_text_is_read_or_rejected_but_never_fatal(form, mutations):
+    lines = DAMAGED[form].split("\n")
+    for kind, at, column, piece in mutations:
+        index = at % len(lines)
+        if kind == "put":
+            lines[index] = lines[index][:column] + piece + lines[index][column + len(piece) :]
+        else:
+            lines[index:] = {"delete": [], "double": 2 * lines[index : index + 1], "cut": []}[kind] + (
+                [] if kind == "cut" else lines[index + 1 :]
+            )
+        lines = lines or [""]
+    record = Record("x", "here", "\n".join(lines))
+    reason = None
+    try:
+        accepted_crystal(record, Checks(0.5, niggli=True))
+    except CrystalRejected as error:
+        reason = error.reason
+    assert reason is None or reason in REJECTION_REASONS
 
 
 @pytest.mark.published

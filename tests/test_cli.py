@@ -224,6 +224,7 @@ def test_select_by_rank_and_its_flags(crystals, tmp_path, capsys):
     flags = ["select", "--crystals", crystals, "--out", out]
     assert main([*map(str, flags), "--lowest-per-composition", "2", "--rank-by", "energy_per_atom"]) == 0
     assert crystal_table.read(out / "crystals.parquet").material_ids == ["a", "b"]
+    assert crystal_table.read(out / "crystals.parquet").metadata["n_requested"] == 2
     assert "go together" in failure(capsys, *flags, "--rank-by", "energy_per_atom")
     assert "--take 0: give a number of at least 1" in failure(capsys, *flags, "--take", "0")
 
@@ -234,6 +235,7 @@ def test_convert_in_and_out(cifs, tmp_path):
     table, folder = tmp_path / "set" / "crystals.parquet", tmp_path / "cifs"
     assert main(["convert", str(cifs), str(table), "--rejected", str(tmp_path / "why.parquet")]) == 0
     assert [row.material_id for row in crystal_table.read_rejected(tmp_path / "why.parquet")] == ["bad"]
+    assert crystal_table.read(table).metadata["n_requested"] == 11
     assert main(["convert", str(table), str(folder)]) == 0
     assert len(list(folder.glob("*.cif"))) == 10
     assert main(["convert", str(folder), str(table)]) == 0

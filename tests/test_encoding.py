@@ -1,6 +1,4 @@
 import dataclasses
-import os
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -251,12 +249,11 @@ def test_broken_files_are_one_line(tmp_path):
 
 
 @pytest.mark.published
-@pytest.mark.skipif("UNIMAT_DATA_DIR" not in os.environ, reason="set UNIMAT_DATA_DIR to a folder of published data")
-def test_two_thousand_real_crystals_come_back_the_same():
+def test_two_thousand_real_crystals_come_back_the_same(published_data):
     import gemmi
     import pyarrow.feather as feather
 
-    rows = feather.read_table(Path(os.environ["UNIMAT_DATA_DIR"]) / "mp_20" / "val.feather").slice(0, 2000)
+    rows = feather.read_table(published_data / "mp_20" / "val.feather").slice(0, 2000)
     crystals = []
     for i, text in enumerate(rows.column("cif").to_pylist()):
         small = gemmi.make_small_structure_from_block(gemmi.cif.read_string(text).sole_block())

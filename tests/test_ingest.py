@@ -153,6 +153,17 @@ def test_crystals_of_one_formula_stay_together(tmp_path):
     assert len(kinds["train"] | kinds["val"] | kinds["test"]) == 10
 
 
+def test_a_crystal_that_a_library_gives_up_on_is_one_rejected_row(source, monkeypatch):
+    def gives_up(crystal):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(accept, "niggli_reduced", gives_up)
+    with pytest.raises(UserError, match="none of 11 rows can be used"):
+        ingested(source, n_processes=1)
+    with pytest.raises(UserError, match="OverflowError: too large"):
+        ingested(source, n_processes=1, limit=1)
+
+
 def test_limit_takes_the_first_rows(source):
     result = ingested(source, limit=2)
     assert sum(result.n_read.values()) == 2

@@ -26,6 +26,8 @@ if command in NAMES:
 else:
     files = [pathlib.Path(flags[flag]) for flag in FILE_FLAGS if flag in flags]
     files += [pathlib.Path(words[1])] if command == "convert" else []
+if "--figures" in flags:
+    files.append(pathlib.Path(flags["--figures"], "loss.svg"))
 for file in files:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"{file.name} of {command} {' '.join(words)}\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from unimat import crystal_table
 MINIATURE = {
     "run": "miniature",
     "dataset": {"limit": 80},
-    "model": {"channels": 16, "multipliers": [1, 2], "blocks": 1, "head_dim": 8},
+    "model": {"channels": 8, "multipliers": [1], "blocks": 1, "head_dim": 8, "grid_kernel": 1},
     "train": {"batch_size": 16, "steps": 30, "warmup_steps": 5, "log_every": 10, "validate_every": 15},
     "sample": {"n": 6, "steps": 8},
     "sets": {

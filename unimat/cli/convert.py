@@ -30,9 +30,11 @@ def run(args: argparse.Namespace) -> None:
 
     form = args.to or form_of(args.out)
     table, rejected = read_crystals(args.source, load_settings(ConvertSettings, args.settings, "convert"))
+    n = len(table) + len(rejected)
+    if form == "parquet":
+        table = table.with_metadata(n_requested=n)  # the denominator of every rate of this set
     write_as(table, args.out, form)
     listed = args.rejected or (args.out.parent / "rejected.parquet" if form == "parquet" else None)
     if listed:
         crystal_table.write_rejected(rejected, listed)
-    n = len(table) + len(rejected)
     logging.getLogger("unimat.convert").info("%d of %d crystals -> %s (%s)", len(table), n, args.out, form)

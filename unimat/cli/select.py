@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
         if args.take > len(chosen):
             log.warning("--take %d: there are only %d rows, all are taken", args.take, len(chosen))
         chosen = take_rows(chosen, args.take, args.seed)
-    crystal_table.write(chosen, args.out / "crystals.parquet")
+    # What was chosen is the whole of this set, whatever its source was made from.
+    crystal_table.write(chosen.with_metadata(n_requested=len(chosen)), args.out / "crystals.parquet")
     crystal_table.write_rejected([], args.out / "rejected.parquet")
     log.info("%d of %d crystals -> %s", len(chosen), len(table), args.out)

@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import itertools
+import logging
 import multiprocessing
 from collections.abc import Iterable, Iterator
 
@@ -16,6 +17,7 @@ from unimat.materials.readers.texts import crystal_of
 from unimat.materials.structures import check_crystal, niggli_reduced
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
+log = logging.getLogger("unimat.ingest")
 CHUNK = 100  # crystals handed to a worker process at a time
 MIN_FOR_PROCESSES = 2000  # starting a worker process costs some seconds of imports
 
@@ -88,9 +90,17 @@ def _outcome(record: Record, checks: Checks) -> Outcome:
     try:
         crystal = accepted_crystal(record, checks)
     except CrystalRejected as error:
-        row = Rejected(record.material_id, record.origin, error.reason, error.detail)
-        return Outcome(record.split, record.origin, rejected=row)
+        return Outcome(record.split, record.origin, rejected=_row(record, error.reason, error.detail))
+    except (ValueError, TypeError, ArithmeticError, LookupError, MemoryError) as error:
+        # A crystal so odd that a library gives up on it (an overflow in a cell of 1e300 Å, say) is one row, too.
+        detail = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        log.warning("%s (%s) is rejected: %s", record.material_id, record.origin, detail)
+        return Outcome(record.split, record.origin, rejected=_row(record, "unreadable", detail))
     return Outcome(record.split, record.origin, crystal)
+
+
+def _row(record: Record, reason: str, detail: str) -> Rejected:
+    return Rejected(record.material_id, record.origin, reason, detail)
 
 
 def _outcomes_of_chunk(chunk: list[Record], checks: Checks) -> list[Outcome]:

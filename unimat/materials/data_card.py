@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from tqdm import tqdm
 
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
@@ -158,10 +159,9 @@ def _property(name: str, tables: Sequence[CrystalTable]) -> dict[str, Any]:
     n, n_null = sum(map(len, columns)), sum(column.null_count for column in columns)
     entry: dict[str, Any] = {"unit": tables[0].unit(name), "with_value": {"count": n - n_null, "of": n}}
     values = np.concatenate([table.column(name) for table in tables])
-    if np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer):
-        finite = values[np.isfinite(values.astype(np.float64))]
-        if len(finite):
-            entry.update(_quantiles(finite.astype(np.float64)))
+    if pa.types.is_floating(columns[0].type):  # a mean of space group numbers would mean nothing
+        finite = values[np.isfinite(values)]
+        entry.update(_quantiles(finite) if len(finite) else {})
     return entry
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from unimat.crystal_table import CrystalTable
 from unimat.materials.data_card import lattice_values
@@ -71,6 +72,7 @@ def n_atoms_figure(tables: Mapping[str, CrystalTable]) -> str:
             width = 0.8 / len(splits)
             axes.bar(numbers - 0.4 + (index + 0.5) * width, counts / len(values), width, color=COLOUR_OF_SPLIT[split])
         axes.set_xlabel("atoms per cell")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     return _figure("n_atoms", [({split: table.n_atoms for split, table in tables.items()}, draw)], (6.5, 2.6))
 

@@ -119,7 +119,7 @@ def ancestral_step(
     deviation = jnp.exp(0.5 * (gamma * log_large + (1 - gamma) * log_small))
 
     def step(z: jax.Array, x: jax.Array, e: jax.Array) -> jax.Array:
-        mean = _along(ratio * alpha / next_alpha, z) * z + _along(kept * next_alpha, z) * x
+        mean = _along(ratio * next_alpha / alpha, z) * z + _along(kept * next_alpha, z) * x
         return mean + _along(deviation, z) * e
 
     return jax.tree.map(step, noisy, x0, noise)

@@ -111,7 +111,9 @@ def _sites(block: gemmi.cif.Block) -> tuple[np.ndarray, np.ndarray]:
             raise CrystalRejected("partial_occupancy", f"site {_unquoted(label) or name!r} has occupancy {occupancy}")
         numbers.append(_atomic_number(name, certain=bool(_unquoted(symbol))))
         sites.append([_number(x), _number(y), _number(z)])
-    return np.array(numbers, np.int64), np.array(sites, np.float64).reshape(-1, 3)
+    if not sites:
+        raise CrystalRejected("no_atoms", "the list of sites is empty")
+    return np.array(numbers, np.int64), np.array(sites, np.float64)
 
 
 def _unquoted(text: str | None) -> str:
