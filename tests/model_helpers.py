@@ -1,5 +1,9 @@
 """Small crystals, encoded datasets and networks for the tests of the accelerator half."""
 
+import os
+import tempfile
+
+import jax
 import numpy as np
 
 from unimat import crystal_table
@@ -7,6 +11,14 @@ from unimat.crystal_table import Crystal, CrystalTable
 from unimat.model.encoded import write_dataset
 from unimat.model.encoding import encode_dataset
 from unimat.model.settings import EncodeSettings, ModelSettings, TrainSettings
+
+# Networks of a few channels run in no time however they are compiled, so compile them quickly, and each only
+# once. XLA reads the flag when it first computes something, after all test modules are imported.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+_cache = tempfile.TemporaryDirectory(prefix="unimat-xla-")
+jax.config.update("jax_compilation_cache_dir", _cache.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 TINY_MODEL = ModelSettings(channels=8, multipliers=(1,), blocks=1, head_dim=8, attention="joint", dropout=0.1)
 TINY_TRAIN = TrainSettings(

@@ -44,7 +44,7 @@ def test_any_grid_gives_a_prediction_of_its_shape_and_starts_at_zero(shape, atte
     module = network(shape, attention=attention, multipliers=(1, 1, 1))
     out = jax.eval_shape(lambda k: module.init_with_output(k, noisy, log_snr, {}), jax.random.key(0))[0]
     assert {name: x.shape for name, x in out.items()} == {name: x.shape for name, x in noisy.items()}
-    if shape == (3, 2, 1):
+    if (shape, attention) == ((3, 2, 1), "joint"):
         out, _ = jax.jit(module.init_with_output)(jax.random.key(0), noisy, log_snr, {})
         assert all(not x.any() for x in out.values())
 

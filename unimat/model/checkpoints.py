@@ -71,7 +71,7 @@ def read_model(path: str | Path) -> Model:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise UserError(f"{path} is not a readable model.npz (truncated?); {remedy}") from error
-    except AttributeError as error:  # numpy gives a bare array for a lone .npy file
+    except TypeError as error:  # numpy gives a bare array for a lone .npy file
         raise UserError(f"{path} is a single numpy array, not a model.npz; {remedy}") from error
     try:
         description = json.loads(arrays.pop(DESCRIPTION).tobytes())
