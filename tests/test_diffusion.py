@@ -47,7 +47,7 @@ def test_predictions_invert_to_the_crystal(prediction):
 
 
 def test_loss_of_predicting_no_noise_at_all_is_its_variance():
-    x0, mask = state(4000), jnp.ones((3, 1), bool)
+    x0, mask = state(4000), jnp.ones((3, 1))
     present = jnp.zeros(x0["coords"].shape[:-1], bool)
     nothing = lambda noisy, log_snr: jax.tree.map(jnp.zeros_like, noisy)  # noqa: E731
     total, report = diffusion.loss(nothing, x0, present, mask, SETTINGS, key=jax.random.key(3))
@@ -63,7 +63,7 @@ def test_loss_of_predicting_no_noise_at_all_is_its_variance():
 def test_loss_leaves_out_cells_without_an_element_and_weighs_null_slots():
     x0 = state(8)
     present = jnp.zeros(x0["coords"].shape[:-1], bool).at[:, 0, 0, 0].set(True)
-    mask = jnp.array([[True], [True], [False]])
+    mask = jnp.array([[1.0], [1.0], [0.0]])
 
     def wrong_where(noisy, log_snr, cell):
         """Exactly right (the noise is known when x0 is), except by one in a cell."""

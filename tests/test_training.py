@@ -15,9 +15,11 @@ from model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 from unimat.errors import UserError
 from unimat.files import read_json
 from unimat.model import networks, training
+from unimat.model.checkpoints import Model
 from unimat.model.encoded import read_encoding, read_split
 from unimat.model.interruption import EXIT_CODE, Interrupted
-from unimat.model.settings import TrainSettings
+from unimat.model.sampling import make_denoiser
+from unimat.model.settings import SampleSettings, TrainSettings
 from unimat.settings import as_dict
 
 OUTPUTS = ("model.npz", "history.csv")
@@ -191,3 +193,20 @@ def test_average_of_parameters_follows_its_definition(dataset):
         decay = min(0.15, (1 + i) / (10 + i))  # 0.1, then 0.15
         expected = decay * expected + (1 - decay) * weight(state.params)
         np.testing.assert_allclose(weight(state.ema_params), expected, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("form", ["raw", "circle"])
+def test_no_type_is_promoted_silently(dataset, form):
+    settings = dataclasses.replace(TINY_MODEL, coordinate_form=form)
+    encoding, split = read_encoding(dataset), read_split(dataset / "train.arrow")
+    network = networks.build(settings, encoding)
+    params = jax.eval_shape(lambda key: network.init(key=key), jax.random.key(0))
+    loss = training.make_loss(network, encoding, settings, TINY_TRAIN)
+    model = Model(settings, encoding, network, params, {})
+    denoise = make_denoiser(model, SampleSettings(n=2, steps=4))
+    keys = jax.random.split(jax.random.key(0), 2)
+    noisy = {name: jnp.zeros((2, *shape)) for name, shape in network.shapes.items()}
+    with jax.numpy_dtype_promotion("strict"):
+        value, _ = jax.eval_shape(lambda p: loss(p, training.on_device(split), keys[0], True), params)
+        state = jax.eval_shape(denoise, params, noisy, keys, jnp.arange(4))
+    assert {value.dtype, *(x.dtype for x in state.values())} == {jnp.dtype("float32")}

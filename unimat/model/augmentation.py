@@ -37,7 +37,7 @@ def shuffled_slots(batch: Batch, n_cells: int, slots: int, *, only_occupied: boo
     place = jax.random.uniform(key, (len(cell), n_cells, slots))
     if only_occupied:
         counts = jnp.zeros((len(cell), n_cells), jnp.int32).at[b, _dropped(cell, n_cells)].add(1, mode="drop")
-        place = place + (jnp.arange(slots) >= counts[..., None])
+        place = place + (jnp.arange(slots) >= counts[..., None]).astype(place.dtype)
     order = jnp.argsort(place, axis=-1)
     return {**batch, "slot": order[b, jnp.maximum(cell, 0), slot]}
 

@@ -70,7 +70,7 @@ def loss(
 
     Args:
         present: (B, L, H, W) bool, slots that hold an atom.
-        mask: (H, W) bool, cells of elements; the others count for nothing.
+        mask: (H, W) float32, one in cells of elements; the others count for nothing.
 
     Returns:
         The mean squared error of the coordinates plus `lattice_weight` times that of the lattice; and a mapping

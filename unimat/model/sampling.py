@@ -70,7 +70,7 @@ def denoised_batches(model: Model, settings: SampleSettings) -> Iterator[tuple[r
     denoise = make_denoiser(model, settings)
     steps = np.arange(settings.steps)
     chunks = np.array_split(steps, max(1, -(-settings.steps // CHUNK)))
-    mask = jnp.asarray(model.encoding.element_mask)
+    mask = jnp.asarray(model.encoding.element_mask, jnp.float32)
     root = jax.random.key(settings.seed)
     params = jax.device_put(model.params)
     with tqdm(total=settings.n, desc="sample", unit="crystal", mininterval=1.0) as bar:

@@ -143,7 +143,7 @@ def make_loss(
     network: Network, encoding: Encoding, model_settings: ModelSettings, settings: TrainSettings
 ) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
     """Loss of (params, compact batch, key, train) after augmentation; see `diffusion.loss`."""
-    channels, mask = channel_map(model_settings), jnp.asarray(encoding.element_mask)
+    channels, mask = channel_map(model_settings), jnp.asarray(encoding.element_mask, jnp.float32)
     n_slots, height, width = encoding.tensor_shape
     chosen = diffusion.LossSettings(
         model_settings.prediction,
@@ -189,7 +189,8 @@ def make_step(
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         # Young averages forget their random start quickly.
-        decay = jnp.minimum(settings.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+        done = state.step.astype(jnp.float32)
+        decay = jnp.minimum(settings.ema_decay, (1.0 + done) / (10.0 + done))
         ema = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.ema_params, params)
         report = {**report, "grad_norm": optax.global_norm(gradients), "n": jnp.float32(1)}
         sums = {name: total + report[name] for name, total in state.sums.items()}

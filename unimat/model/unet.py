@@ -42,7 +42,7 @@ class UNet(nn.Module):
     ) -> State:
         s, dtype = self.settings, jnp.dtype(self.settings.compute_dtype)
         kernel = (s.slot_kernel, s.grid_kernel, s.grid_kernel)
-        mask = jnp.asarray(np.array(self.element_mask))[:, :, None]
+        mask = jnp.asarray(np.array(self.element_mask), jnp.float32)[:, :, None]
         n_coords, n_lattice = noisy["coords"].shape[-1], noisy["lattice"].shape[-1]
         embedding = NoiseLevel(4 * s.channels, dtype=dtype, name="noise_level")(log_snr)
         if s.lattice_embedding:
