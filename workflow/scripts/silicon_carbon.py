@@ -4,9 +4,20 @@ import numpy as np
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 
 from unimat import crystal_table
-from unimat.materials.structures import to_structure
+from unimat.errors import CrystalRejected
+from unimat.materials.structures import check_crystal, to_structure
 
 MAX_E_ABOVE_HULL = snakemake.params.max_e_above_hull  # noqa: F821  (Snakemake hands it in)
+
+
+def is_sound(crystal: crystal_table.Crystal) -> bool:
+    """Whether ingestion would take it: a few searches end with atoms on top of each other."""
+    try:
+        check_crystal(crystal)
+    except CrystalRejected:
+        return False
+    return True
+
 
 relaxed = crystal_table.read(snakemake.input.relaxed)  # noqa: F821
 relaxed = relaxed.take(relaxed.column("converged"))
@@ -29,11 +40,11 @@ crystals = [
     if e_above_hull < MAX_E_ABOVE_HULL
 ]
 table = crystal_table.from_crystals(
-    crystals,
+    [crystal for crystal in crystals if is_sound(crystal)],
     {"energy_per_atom": "eV/atom", "e_above_hull": "eV/atom"},
     {"energy_per_atom": "total energy by CHGNet", "e_above_hull": "above the hull of this search itself"},
     name="silicon_carbon",
-    source=relaxed.metadata["source"],
+    source="unimat: random search by PyXtal, relaxed by CHGNet (config/silicon_carbon.yaml)",
     licence="Apache-2.0",
     energy_type=relaxed.metadata["energy_type"],
 )
