@@ -62,7 +62,7 @@ def demo(**changes: Any) -> dict[str, Any]:
             "compare.pairs names 'reference', which is not among hull.sets",
         ),
         ({"report__set": "tst"}, "report.set names 'tst'"),
-        ({"train__warmup_steps": 10**6}, "train: warmup_steps must lie in [0, 2000], found 1000000"),
+        ({"train__warmup_steps": 10**6}, "train: warmup_steps must lie in [0, "),
         ({"model__fourier_features": 4}, "model: fourier_features are for coordinate_form raw"),
         ({"sets": "config/no.tsv"}, "sets: no sheet 'config/no.tsv'; give a tab-separated file"),
     ],
@@ -107,9 +107,10 @@ def test_the_message_is_all_that_the_user_sees_and_no_job_starts(run: Run):
 
 
 def test_numbers_that_yaml_takes_for_text_and_empty_sections_are_understood(run: Run):
-    config = run.write_config()
-    text = config.read_text(encoding="utf-8").replace("learning_rate: 1e-3", "learning_rate: 0.001")
-    config.write_text(text.replace("learning_rate: 0.001", "learning_rate: 1e-3") + "\nairss:\n", encoding="utf-8")
+    config = run.write_config(train={"learning_rate": "1e-3"})
+    text = config.read_text(encoding="utf-8")
+    assert "learning_rate: 1e-3\n" in text  # YAML 1.1 reads it as text
+    config.write_text(text + "\nairss:\n", encoding="utf-8")
     done = run.snakemake("--dry-run", "--printshellcmds", "train")
     assert done.returncode == 0, done.stdout
     assert '"learning_rate": 0.001' in done.stdout

@@ -10,6 +10,7 @@ pymatgen's compatibility class.
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -42,7 +43,7 @@ def load_reference(path: Path, n_processes: int = 2) -> Reference:
         if name not in frame.columns:
             raise UserError(f"{path}: no column {name!r}; expected the Materials Project summary published with GNoME")
     rows = list(frame[list(COLUMNS)].itertuples(index=False, name=None))
-    with ProcessPoolExecutor(n_processes) as pool:
+    with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
         corrected = list(
             tqdm(
                 pool.map(_corrected, rows, chunksize=200),
