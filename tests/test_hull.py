@@ -99,8 +99,16 @@ def test_another_calculator_of_the_same_scale_is_let_in_with_a_warning(caplog):
 
 
 def test_element_without_reference_is_named():
-    with pytest.raises(UserError, match="no phase with Ge"):
+    with pytest.raises(UserError, match="no elemental phase of Ge"):
         hull.Hulls(SI_C).judge(Composition("GeC"), -1.0)
+
+
+def test_crystal_of_an_element_without_reference_is_left_out_and_the_others_are_judged(caplog):
+    frame = hull.stability_table(relaxed(("GeC", -5.0), ("SiC", -7.4)), SI_C, HullSettings())
+    assert np.isnan(frame["decomposition_energy"][0])
+    assert frame["decomposition_energy"][1] == pytest.approx(0.1)
+    assert frame["stable"].tolist() == [False, False]
+    assert "c-0 (Ge)" in caplog.text
 
 
 def test_binary_hull_vertices():

@@ -33,7 +33,12 @@ class Hulls:
     def __init__(self, reference: Reference):
         self.reference = reference
         self._elements = [elements_of(entry.composition) for entry in reference.entries]
+        self._pure_elements = reference.pure_elements
         self._diagrams: dict[frozenset[Element], PhaseDiagram] = {}
+
+    def missing_elements(self, elements: frozenset[Element]) -> list[str]:
+        """Symbols of those `elements` that the reference has no elemental phase of."""
+        return sorted(element.symbol for element in elements - self._pure_elements)
 
     def diagram(self, elements: frozenset[Element]) -> PhaseDiagram:
         """Phase diagram of all reference entries within `elements`.
@@ -41,9 +46,10 @@ class Hulls:
         Raises:
             UserError: if the reference has no phase of one of the elements.
         """
-        if missing := sorted(element.symbol for element in elements - self.reference.elements):
+        if missing := self.missing_elements(elements):
             raise UserError(
-                f"hull reference {self.reference.name!r} has no phase with {', '.join(missing)}; choose one that has"
+                f"hull reference {self.reference.name!r} has no elemental phase of {', '.join(missing)};"
+                " choose one that has"
             )
         if elements not in self._diagrams:
             entries = [
@@ -72,17 +78,20 @@ def elements_of(composition: Composition) -> frozenset[Element]:
 
 
 def stability_table(table: CrystalTable, reference: Reference, settings: HullSettings) -> pd.DataFrame:
-    """One row per crystal of a relaxed table, in its order; energies are null where relaxation did not converge.
+    """One row per crystal of a relaxed table, in its order; energies are null where relaxation did not converge,
+    and where the reference has no elemental phase of one of the crystal's elements.
 
     Raises:
         UserError: if the energies of the table and of the reference do not mean the same thing.
     """
     refuse_strangers(table.metadata.get("energy_type", {}), reference)
     hulls = Hulls(reference)
-    rows = []
+    rows, unjudged = [], []
     for crystal in table:
         structure = to_structure(crystal)
         energy, converged = crystal.properties["energy_per_atom"], bool(crystal.properties["converged"])
+        if missing := hulls.missing_elements(elements_of(structure.composition)):
+            unjudged.append(f"{crystal.material_id} ({', '.join(missing)})")
         rows.append(
             {
                 "material_id": crystal.material_id,
@@ -90,9 +99,15 @@ def stability_table(table: CrystalTable, reference: Reference, settings: HullSet
                 "n_atoms": len(structure),
                 "converged": converged,
                 "energy_per_atom": energy,
-                **(hulls.judge(structure.composition, energy) if converged else {}),
+                **(hulls.judge(structure.composition, energy) if converged and not missing else {}),
                 "spacegroup_number": _spacegroup(structure),
             }
+        )
+    if unjudged:
+        log.warning(
+            "%d crystals are not judged, the reference lacks an elemental phase: %s",
+            len(unjudged),
+            "; ".join(unjudged[:10]),
         )
     columns = [
         "material_id", "formula", "n_atoms", "converged", "energy_per_atom", "e_form_per_atom", "decomposition_energy",

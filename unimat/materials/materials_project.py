@@ -7,6 +7,7 @@ look 0.2 to 0.8 eV/atom too stable. So the corrections of Wang et al. (Sci. Rep.
 pymatgen's compatibility class.
 """
 
+import logging
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
@@ -21,7 +22,9 @@ from pymatgen.entries.computed_entries import ComputedEntry
 from tqdm import tqdm
 
 from unimat.errors import UserError
-from unimat.materials.reference import Reference, refuse_missing_elements
+from unimat.materials.reference import Reference
+
+log = logging.getLogger("unimat.reference")
 
 ENERGY_TYPE = {
     "calculator": "VASP, Materials Project",
@@ -63,7 +66,9 @@ def load_reference(path: Path, n_processes: int = 2) -> Reference:
         source=f"{path.name}: {len(rows)} entries, corrections by pymatgen {version('pymatgen')}",
         licence="CC BY 4.0",
     )
-    refuse_missing_elements(reference)
+    # XeF2 and its like are on the hull without solid xenon; crystals of such elements are not judged, the others are.
+    if missing := sorted(element.symbol for element in reference.elements - reference.pure_elements):
+        log.warning("%s has no elemental phase of %s", path.name, ", ".join(missing))
     return reference
 
 

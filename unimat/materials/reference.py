@@ -41,6 +41,11 @@ class Reference:
     def elements(self) -> set[Element]:
         return {Element(symbol) for entry in self.entries for symbol in entry.composition.get_el_amt_dict()}
 
+    @property
+    def pure_elements(self) -> set[Element]:
+        """Elements that have a phase of their own; formation energies are defined for systems of these alone."""
+        return {Element(entry.composition.elements[0].symbol) for entry in self.entries if entry.is_element}
+
 
 def from_relaxed(table: CrystalTable, name: str) -> Reference:
     """Reference of the converged rows of a relaxed table.
@@ -68,8 +73,7 @@ def refuse_missing_elements(reference: Reference) -> None:
     """UserError if the reference is empty or lacks the pure phase of an element that occurs in it."""
     if not reference.entries:
         raise UserError(f"hull reference {reference.name!r} has no phase; relax more crystals or raise relax.max_steps")
-    pure = {next(iter(entry.composition)) for entry in reference.entries if entry.is_element}
-    if missing := sorted(element.symbol for element in reference.elements - pure):
+    if missing := sorted(element.symbol for element in reference.elements - reference.pure_elements):
         raise UserError(
             f"hull reference {reference.name!r} has no elemental phase of {', '.join(missing)}, so that formation"
             " energies are undefined; add crystals of the pure elements to that set, or choose another reference"
