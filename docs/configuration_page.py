@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import textwrap
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from unimat.materials.ingest_settings import ConvertSettings, IngestSettings, PropertyColumn
+from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
 from unimat.materials.metrics_settings import MetricsSettings
 from unimat.materials.stability_settings import AirssSettings, CompareSettings, HullSettings, RelaxSettings
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
@@ -115,6 +116,7 @@ def rows(properties: dict[str, Any], prefix: str, defaults: dict[str, Any]) -> I
 def defaults_of(kind: Any, prefix: str) -> dict[str, Any]:
     """Default of each field of a settings class by its dotted key; those of classes inside follow."""
     found = {key: value for key, value in KEYS_OF_RULES.items() if key.startswith(prefix)} if prefix else {}
+    hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         factory = field.default_factory
         value = field.default if factory is dataclasses.MISSING else factory()
@@ -122,8 +124,9 @@ def defaults_of(kind: Any, prefix: str) -> dict[str, Any]:
             found |= defaults_of(type(value), f"{prefix}{field.name}.")
         else:
             found[prefix + field.name] = REQUIRED if value is dataclasses.MISSING else value
-    if kind in (IngestSettings, ConvertSettings):
-        found |= defaults_of(PropertyColumn, f"{prefix}properties.<name>.")
+        of_each = typing.get_args(hints[field.name])[-1:]  # of a mapping of names to settings
+        if typing.get_origin(hints[field.name]) is dict and dataclasses.is_dataclass(of_each[0]):
+            found |= defaults_of(of_each[0], f"{prefix}{field.name}.<name>.")
     if kind is MetricsSettings:  # two numbers in place of a dataset's name
         found |= dict.fromkeys((f"{prefix}cutoffs.structure", f"{prefix}cutoffs.composition"), "")
     return found

@@ -7,10 +7,12 @@ import jax
 import numpy as np
 
 from unimat import crystal_table
-from unimat.crystal_table import Crystal, CrystalTable
-from unimat.model.encoded import write_dataset
-from unimat.model.encoding import encode_dataset
+from unimat.crystal_table import Crystal, CrystalTable, Rejected
+from unimat.model.encode_stream import Tally, encode_dataset
+from unimat.model.encoded import EncodedCrystals, Encoding
+from unimat.model.encoding import chosen_grid, encode_table
 from unimat.model.settings import EncodeSettings, ModelSettings, TrainSettings
+from unimat.model.shards import SHARD_ROWS
 
 # Networks of a few channels run in no time however they are compiled, so compile them quickly, and each only
 # once. XLA reads the flag when it first computes something, after all test modules are imported.
@@ -55,14 +57,26 @@ def random_table(n: int, choices: tuple[int, ...] = (6, 14), most: int = 6, seed
     )
 
 
-def write_tiny_dataset(folder, choices: tuple[int, ...] = (6,), elements: tuple[str, ...] = ("C",)) -> None:
+def encoded_in_memory(
+    table: CrystalTable, settings: EncodeSettings
+) -> tuple[EncodedCrystals, Encoding, list[Rejected]]:
+    """Compact arrays of a training split, their encoding and the rejected rows, without files."""
+    grid, tally = chosen_grid(settings), Tally()
+    crystals, rejected = encode_table(table, grid, settings.slots, settings.max_atoms, "train")
+    tally.add("train", crystals, rejected)
+    tally.finish("train")
+    return crystals, tally.encoding(grid, settings), rejected
+
+
+def write_tiny_dataset(
+    folder, choices: tuple[int, ...] = (6,), elements: tuple[str, ...] = ("C",), shard_rows: int = SHARD_ROWS
+) -> None:
     """Encoded dataset of random crystals, 20 to train on."""
     tables = {
-        name: random_table(n, choices, 3, seed)
+        name: [random_table(n, choices, 3, seed)]
         for seed, (name, n) in enumerate(zip(("train", "val", "test"), (20, 7, 5), strict=True))
     }
-    splits, encoding, rejected = encode_dataset(tables, EncodeSettings(elements=elements))
-    write_dataset(folder, splits, encoding, rejected)
+    encode_dataset(tables, EncodeSettings(elements=elements), folder, shard_rows)
 
 
 def largest_displacement(ours: Crystal, theirs: Crystal) -> float:

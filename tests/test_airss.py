@@ -4,8 +4,9 @@ from pymatgen.core import Composition
 
 from unimat.errors import UserError
 from unimat.materials.airss import compositions, random_search
+from unimat.materials.lattices import shortest_distance
 from unimat.materials.stability_settings import AirssSettings
-from unimat.materials.structures import shortest_distance, to_structure
+from unimat.materials.structures import to_structure
 
 
 def test_compositions_of_two_elements_up_to_eight_atoms():
@@ -28,7 +29,7 @@ def test_structures_have_the_composition_asked_for_and_no_overlap():
         wanted = Composition(crystal.properties["requested_formula"])
         assert to_structure(crystal).composition.reduced_formula == wanted.reduced_formula
         assert len(crystal.atomic_numbers) <= wanted.num_atoms
-        assert shortest_distance(crystal) > 0.5
+        assert shortest_distance(crystal.lattice, crystal.frac_coords) > 0.5
 
 
 @pytest.mark.parametrize("formula", ["Qq2", "Si0.5C0.5"])

@@ -3,12 +3,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from model_helpers import largest_displacement, random_table
+from model_helpers import encoded_in_memory, largest_displacement, random_table
 
 from unimat.crystal_table import Crystal
 from unimat.model import augmentation
 from unimat.model.channels import RawChannels
-from unimat.model.encoding import checked_crystal, encode_dataset
+from unimat.model.encoded import padded
+from unimat.model.encoding import checked_crystal
 from unimat.model.settings import EncodeSettings, TrainSettings
 from unimat.model.tensors import Decoded, to_state
 
@@ -18,9 +19,8 @@ SLOTS, CELLS = 7, 2
 
 def batch(n: int = 64, coordinates: str = "fractional"):
     settings = EncodeSettings(elements=("C", "Si"), slots=SLOTS, coordinates=coordinates)
-    splits, encoding, _ = encode_dataset({"train": random_table(n)}, settings)
-    arrays = {name: jnp.asarray(getattr(splits["train"], name)) for name in ("cell", "slot", "coords", "lattice")}
-    return arrays, encoding
+    arrays, encoding, _ = encoded_in_memory(random_table(n), settings)
+    return {name: jnp.asarray(array) for name, array in padded(arrays, encoding.max_atoms).items()}, encoding
 
 
 def crystals(arrays) -> list[Crystal]:

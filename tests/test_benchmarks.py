@@ -77,6 +77,32 @@ def test_hull_runs_and_agrees_with_phase_diagrams_and_with_linear_programs():
     assert figures["disagreement with linprog"]["value"] < 1e-9
 
 
+def test_hull_reference_runs_and_agrees_with_phase_diagrams():
+    options = ["--no-published", "--small", "500", "--large", "1000", "--candidates", "20", "--alternative", "5"]
+    figures = {figure["name"]: figure for figure in line_of("hull_reference", *options, "--repeats", "1")["figures"]}
+    assert figures["disagreement with PhaseDiagram"]["value"] < 1e-9
+
+
+def test_ingestion_at_scale_runs_and_takes_every_crystal():
+    line = line_of("ingest_scale", "--small", "30", "--large", "60")
+    figures = {figure["name"]: figure for figure in line["figures"]}
+    assert figures["throughput at 60"]["value"] > 0
+
+
+@pytest.mark.published
+def test_ingestion_gives_pymatgens_cells(published_data: Path):
+    figures = {figure["name"]: figure for figure in line_of("ingest", "--n", "60")["figures"]}
+    assert figures["largest difference of a lattice parameter"]["met"]
+    assert figures["rows with the same species"]["met"]
+    assert figures["rows that are the same crystal"]["met"]
+
+
+def test_loader_runs_and_knows_the_dense_size():
+    options = ["--made-up", "--n", "200", "--steps", "5", "--repeats", "1", "--step-repeats", "0"]
+    figures = {figure["name"]: figure for figure in line_of("loader", *options)["figures"]}
+    assert figures["size on disk (baseline: dense float32)"]["baseline"] == 38880  # 20 x 9 x 18 x 3 of 4 bytes
+
+
 @pytest.mark.parametrize("name", ["stages", "workflow_overhead", "run_all"])
 def test_the_others_say_what_they_take(name: str):
     done = subprocess.run([sys.executable, FOLDER / f"{name}.py", "--help"], capture_output=True, text=True, check=True)
@@ -162,4 +188,13 @@ def test_a_run_of_several_sittings_has_no_total(tmp_path: Path):
 
 @pytest.mark.usefixtures("scripts")
 def test_all_scripts_are_benchmarks_or_known_not_to_be():
-    assert imported("run_all").names() == ["encode_roundtrip", "hull", "stages", "workflow_overhead"]
+    assert imported("run_all").names() == [
+        "encode_roundtrip",
+        "hull",
+        "hull_reference",
+        "ingest",
+        "ingest_scale",
+        "loader",
+        "stages",
+        "workflow_overhead",
+    ]

@@ -1,5 +1,6 @@
 """The command line: help, bad input, and what a command leaves behind."""
 
+import errno
 import importlib
 import json
 import os
@@ -188,6 +189,17 @@ def test_a_dataset_with_no_usable_row_leaves_nothing(tmp_path, capsys):
     line = failure(capsys, "ingest", "--settings", settings, "--out", tmp_path / "dataset")
     assert "none of 1 rows can be used (unreadable 1); look at the first, bad.csv:0" in line
     assert not (tmp_path / "dataset").exists()
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(cifs, tmp_path, capsys, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
+    settings = json.dumps({"name": "custom", "source": str(cifs)})
+    line = failure(capsys, "ingest", "--settings", settings, "--out", tmp_path / "dataset")
+    assert "no space left on the disk: make room" in line
+    assert {path.name for path in tmp_path.iterdir()} == {cifs.name}
 
 
 def test_ingest_then_select_then_gather(cifs, tmp_path, capsys):

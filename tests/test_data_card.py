@@ -10,8 +10,9 @@ from pymatgen.core import Lattice, Structure
 
 from unimat import crystal_table
 from unimat.crystal_table import Rejected, from_crystals
-from unimat.materials.data_card import data_card, fingerprints, lattice_values
+from unimat.materials.data_card import data_card, distributions, lattice_values
 from unimat.materials.data_card_page import card_page, element_cells, percent
+from unimat.materials.duplicates import fingerprints
 from unimat.materials.ingest import Ingested
 from unimat.materials.ingest_settings import IngestSettings
 from unimat.materials.sources import Plan, Source
@@ -31,6 +32,26 @@ def table_of(**structures):
     )
 
 
+def written(folder, tables):
+    for split, table in tables.items():
+        crystal_table.write(table, folder / f"{split}.parquet")
+    return {split: folder / f"{split}.parquet" for split in tables}
+
+
+def ingested(folder, tables, rejected, n_read, method):
+    return Ingested(
+        written(folder, tables), {split: len(table) for split, table in tables.items()}, rejected, n_read, method
+    )
+
+
+def values_of(result):
+    return {split: distributions(path) for split, path in result.tables.items()}
+
+
+def card_of(plan, result, settings):
+    return data_card(plan, result, settings, values_of(result))
+
+
 @pytest.fixture
 def parts(tmp_path):
     tables = {
@@ -39,15 +60,22 @@ def parts(tmp_path):
         "test": table_of(e=QUARTZ, f=ROCK_SALT.copy().perturb(0.05) or TRICLINIC.copy().scale_lattice(80)),
     }
     rejected = [Rejected("g", "x:1", "unreadable", "?"), Rejected("h", "x:2", "duplicate_id", "")]
-    result = Ingested(tables, rejected, {"train": 4, "val": 1, "test": 3}, "given by the source")
+    result = ingested(tmp_path, tables, rejected, {"train": 4, "val": 1, "test": 3}, "given by the source")
     metadata = {"licence": "CC0", "citation": "nobody <2026>", "source": "nowhere", "complete": False}
-    file = {"name": "a.csv", "splits": ["train"], "verified": False, "note": "mirror", "git_blob_id": "ab" * 20}
+    file = {
+        "name": "a.csv",
+        "splits": ["train"],
+        "verified": False,
+        "note": "mirror",
+        "git_blob_id": "",
+        "sha256": "ab" * 32,
+    }
     plan = Plan("toy", "A toy", (Source(tmp_path),), None, {}, metadata, [file], {"train": 10, "val": 1, "test": 3})
     return plan, result, IngestSettings()
 
 
 def test_numbers_are_counted_with_denominators(parts):
-    card = data_card(*parts)
+    card = card_of(*parts)
     assert card["crystals"] == {"train": 3, "val": 1, "test": 2}
     assert card["rows_read"] == 8
     assert (card["rejected"]["count"], card["rejected"]["of"]) == (2, 8)
@@ -75,17 +103,32 @@ def test_cells_and_densities_are_pymatgens():
 
 
 def test_duplicates_are_found_in_other_cells_and_counted_across_splits(parts):
-    duplicates = data_card(*parts)["duplicates"]
+    duplicates = card_of(*parts)["duplicates"]
     assert duplicates["within"]["train"] == {"count": 1, "of": 3}  # rock salt and its primitive cell
     assert duplicates["across"]["test in train"] == {"count": 1, "of": 2}  # quartz
     assert duplicates["across"]["val in train"] == {"count": 0, "of": 1}
     assert "space group" in duplicates["method"]
 
 
-def test_fingerprint_of_rock_salt_by_hand():
-    twice = {"a": table_of(x=ROCK_SALT), "b": table_of(y=ROCK_SALT)}
-    # 5.64^3 / 8 = 22.43 Å^3 per atom, 5.64 / 2 = 2.82 Å apart, space group 225.
-    assert fingerprints(twice)["a"] == [("NaCl", 22.43, 2.82, 225)]
+def test_fingerprints_tell_apart_what_differs_in_any_of_four(tmp_path):
+    wider = ROCK_SALT.copy()
+    wider.scale_lattice(5.65**3)
+    moved = ROCK_SALT.copy()
+    moved.translate_sites([0], [0.1, 0, 0])  # same formula and volume
+    caesium_like = Structure.from_spacegroup(
+        "Pm-3m", Lattice.cubic(5.64 / 4 ** (1 / 3)), ["Na", "Cl"], [[0, 0, 0], [0.5] * 3]
+    )
+    table = table_of(a=ROCK_SALT, b=ROCK_SALT.get_primitive_structure(), c=wider, d=moved, e=caesium_like)
+    keys = fingerprints(written(tmp_path, {"train": table}))["train"]
+    assert keys[0] == keys[1]
+    assert len(set(keys.tolist())) == 4
+
+
+def test_polymorphs_and_shared_elements_are_leakage(parts):
+    leakage = card_of(*parts)["duplicates"]["leakage"]
+    # Test holds quartz and a distorted rock salt; train holds quartz and rock salt.
+    assert leakage["reduced_formula"]["test in train"] == {"count": 2, "of": 2}
+    assert leakage["chemical_system"]["val in train"] == {"count": 0, "of": 1}
 
 
 def test_element_cells_stand_where_the_table_has_them():
@@ -126,13 +169,14 @@ class Tags(html.parser.HTMLParser):
 
 
 def test_page_is_whole_self_contained_and_tells_the_numbers(parts):
-    card = data_card(*parts)
-    page = card_page(card, parts[1].tables)
+    card = card_of(*parts)
+    page = card_page(card, values_of(parts[1]))
     text = " ".join(Tags(page).text.split())
     assert "A toy" in text
     assert "Not complete. train: 4 of 10 published rows." in text
     assert "2rejected, of 8" in text.replace(" rejected", "rejected")
     assert "nobody <2026>" in text  # escaped in the source
+    assert "SHA-256" in text
     assert page.count("<svg") == 2
     # Nothing is loaded: no address outside of namespaces and of text.
     assert not re.search(r'(src|href)="(?!#|data:)', page)
@@ -140,14 +184,15 @@ def test_page_is_whole_self_contained_and_tells_the_numbers(parts):
 
 
 def test_page_is_the_same_in_every_run(parts):
-    card = data_card(*parts)
-    assert card_page(card, parts[1].tables) == card_page(data_card(*parts), parts[1].tables)
+    card = card_of(*parts)
+    assert card_page(card, values_of(parts[1])) == card_page(card_of(*parts), values_of(parts[1]))
 
 
 def test_page_of_one_split_only(parts, tmp_path):
     plan, result, settings = parts
-    empty = {"train": result.tables["train"], "val": table_of(), "test": table_of()}
-    card = data_card(plan, Ingested(empty, [], {"": 3}, "drawn"), settings)
-    Tags(card_page(card, empty))
-    crystal_table.write(empty["val"], tmp_path / "val.parquet")
+    train = crystal_table.read(result.tables["train"])
+    empty = {"train": train, "val": train.take([]), "test": train.take([])}
+    result = ingested(tmp_path, empty, [], {"": 3}, "drawn")
+    card = card_of(plan, result, settings)
+    Tags(card_page(card, values_of(result)))
     assert card["lattice"]["val"] == {}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_helpers import largest_displacement, random_crystal, random_table
+from model_helpers import encoded_in_memory, largest_displacement, random_crystal, random_table
 from pymatgen.core import Lattice
 
 from unimat import crystal_table
@@ -13,8 +13,8 @@ from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected, UserError
 from unimat.model import lattice as lattice_forms
 from unimat.model.channels import CircleChannels, RawChannels
-from unimat.model.encoded import Encoding, read_encoding, read_split, write_dataset, write_split
-from unimat.model.encoding import checked_crystal, decode, encode_dataset, encode_table
+from unimat.model.encoded import Encoding, concatenated, padded
+from unimat.model.encoding import MAX_SLOTS, checked_crystal, decode, encode_table
 from unimat.model.settings import EncodeSettings
 from unimat.model.tensors import Decoded, to_state
 from unimat.periodic_table import Grid
@@ -32,12 +32,11 @@ ROCK_SALT = Crystal(
 
 def encoded(crystals, **choices):
     table = crystals if isinstance(crystals, crystal_table.CrystalTable) else crystal_table.from_crystals(crystals)
-    splits, encoding, rejected = encode_dataset({"train": table}, EncodeSettings(**choices))
-    return splits["train"], encoding, rejected
+    return encoded_in_memory(table, EncodeSettings(**choices))
 
 
-def as_batch(split):
-    return {name: jnp.asarray(getattr(split, name)) for name in ("cell", "slot", "coords", "lattice")}
+def as_batch(crystals, encoding):
+    return {name: jnp.asarray(array) for name, array in padded(crystals, encoding.max_atoms).items()}
 
 
 def in_grid_order(crystal: Crystal, grid: Grid = FULL) -> Crystal:
@@ -50,14 +49,14 @@ def in_grid_order(crystal: Crystal, grid: Grid = FULL) -> Crystal:
 
 
 def through_tensors(split, encoding, channels) -> list[Crystal]:
-    decoded = Decoded(to_state(as_batch(split), encoding, channels)[0], encoding, channels)
-    return [checked_crystal(name, *decoded.crystal(i)) for i, name in enumerate(split.material_ids)]
+    decoded = Decoded(to_state(as_batch(split, encoding), encoding, channels)[0], encoding, channels)
+    return [checked_crystal(name, *decoded.crystal(i)) for i, name in enumerate(split.material_ids.to_pylist())]
 
 
 def test_rock_salt_takes_eight_slots_at_coordinates_written_by_hand():
     split, encoding, _ = encoded([ROCK_SALT])
     assert encoding.tensor_shape == (4, 9, 18)
-    state, present = to_state(as_batch(split), encoding, RawChannels())
+    state, present = to_state(as_batch(split, encoding), encoding, RawChannels())
     dense = np.asarray(state["coords"][0])
     sodium, chlorine = dense[:, 2, 0], dense[:, 2, 16]  # period 3: groups 1 and 17
     np.testing.assert_array_equal(sodium, [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
@@ -72,7 +71,7 @@ def test_all_118_elements_encode_into_different_cells_and_come_back():
     crystal = random_crystal(rng, "all", list(range(1, 119)))
     split, encoding, rejected = encoded([crystal])
     assert not rejected
-    assert len(set(split.cell[0])) == 118
+    assert len(set(split.cell.tolist())) == 118
     assert set(decode(encoding, split, 0).atomic_numbers) == set(range(1, 119))
 
 
@@ -180,7 +179,7 @@ def test_rows_that_cannot_be_encoded_are_rejected_with_the_reason():
         random_crystal(rng, "ok2", [14]),
     ]
     split, encoding, rejected = encoded(crystals, elements=("C", "Si"), slots=2, max_atoms=4)
-    assert split.material_ids == ("ok", "ok2")
+    assert split.material_ids.to_pylist() == ["ok", "ok2"]
     assert {row.material_id: row.reason for row in rejected} == {
         "oxide": "outside_grid",
         "many": "too_many_of_element",
@@ -215,35 +214,58 @@ def test_lattice_statistics_do_not_tell_axes_apart():
     np.testing.assert_allclose(encoding.lattice_std[3:], [parameters[:, 3:].std()] * 3, rtol=1e-6)
 
 
-def test_files_come_back_and_are_the_same_bytes(tmp_path):
-    splits, encoding, rejected = encode_dataset(
-        {"train": random_table(9), "val": random_table(4, seed=1)}, EncodeSettings(elements=("C", "Si"))
+def test_atomic_numbers_of_no_element_are_rejected():
+    rng = np.random.default_rng(8)
+    crystals = [random_crystal(rng, f"z{z}", [6, z]) for z in (119, 0, -1, 300)]
+    split, _, rejected = encoded([*crystals, random_crystal(rng, "ok", [6])])
+    assert split.material_ids.to_pylist() == ["ok"]
+    assert {row.reason for row in rejected} == {"not_an_element"}
+    assert rejected[0].detail == "119 is the atomic number of no element"
+
+
+def test_rejected_crystals_widen_nothing():
+    """L and A are those of crystals that are taken."""
+    rng = np.random.default_rng(9)
+    flat = dataclasses.replace(random_crystal(rng, "flat", [6] * 7), lattice=np.zeros((3, 3)))
+    _, encoding, _ = encoded([random_crystal(rng, "ok", [6, 6, 14]), flat])
+    assert (encoding.slots, encoding.max_atoms) == (2, 3)
+
+
+def test_more_atoms_of_an_element_than_an_index_holds_are_rejected():
+    n = MAX_SLOTS + 1
+    huge = Crystal("huge", np.eye(3) * 100, np.full(n, 6), np.random.default_rng(0).random((n, 3)))
+    _, _, rejected = encoded([ROCK_SALT, huge])
+    assert [row.reason for row in rejected] == ["too_many_of_element"]
+
+
+def test_padding_is_null_and_keeps_the_order_of_atoms():
+    rng = np.random.default_rng(10)
+    split, _, _ = encoded(
+        [random_crystal(rng, "a", [14, 6]), random_crystal(rng, "b", [6, 6, 14])], elements=("C", "Si")
     )
-    for folder in ("a", "b"):
-        write_dataset(tmp_path / folder, splits, encoding, rejected)
-    assert read_encoding(tmp_path / "a") == encoding
-    back = read_split(tmp_path / "a" / "train.arrow")
-    assert back.material_ids == splits["train"].material_ids
-    for name in ("cell", "slot", "coords", "lattice"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(splits["train"], name))
-    for name in ("train.arrow", "encoding.json", "rejected.parquet"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    batch = padded(split, 4)
+    assert batch["cell"].tolist() == [[1, 0, -1, -1], [0, 0, 1, -1]]
+    assert batch["slot"].tolist() == [[0, 0, 0, 0], [0, 1, 0, 0]]
+    np.testing.assert_array_equal(batch["coords"][1, :3], split.coords[2:])
+    assert not batch["coords"][0, 2:].any()
+    assert batch["lattice"].dtype == np.float32
 
 
-def test_empty_split_can_be_written(tmp_path):
-    empty = random_table(3).take(np.zeros(0, int))
-    split, _ = encode_table(empty, FULL, 4, 8)
-    write_split(split, tmp_path / "x.arrow")
-    assert len(read_split(tmp_path / "x.arrow")) == 0
+def test_parts_put_together_are_the_whole():
+    split, _, _ = encoded(random_table(9))
+    whole = concatenated([split.part(0, 4), split.part(4, 4), split.part(4, 9)])
+    assert whole.material_ids.equals(split.material_ids)
+    for name in ("offsets", "cell", "slot", "coords", "lattice"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(split, name))
 
 
-def test_broken_files_are_one_line(tmp_path):
-    splits, encoding, _ = encode_dataset({"train": random_table(9)}, EncodeSettings())
-    write_split(splits["train"], tmp_path / "train.arrow")
-    content = (tmp_path / "train.arrow").read_bytes()
-    (tmp_path / "train.arrow").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match="not an encoded split"):
-        read_split(tmp_path / "train.arrow")
+def test_table_without_rows_is_encoded_as_none():
+    crystals, rejected = encode_table(random_table(3).take(np.zeros(0, int)), FULL)
+    assert len(crystals) == len(rejected) == 0
+
+
+def test_encoding_of_another_format_is_refused():
+    _, encoding, _ = encoded([ROCK_SALT])
     with pytest.raises(UserError, match="format 2"):
         Encoding.from_json({**encoding.to_json(), "format": 2})
 

@@ -1,72 +1,25 @@
-"""Fetching from a mirror and from a server of our own."""
+"""Fetching from a mirror, from files of any name, and from a server of our own."""
 
 import dataclasses
 import hashlib
-import http.server
 import json
-import threading
+import zipfile
 
 import pytest
+from file_server import CONTENT, Server, blob_id, running_server  # noqa: F401 - a fixture
 
+from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import git_blob_id
 from unimat.materials import download as download_module
 from unimat.materials.datasets import CARBON_24, MP_20, SILICON_CARBON, Dataset, OtherForm, PublishedFile
-from unimat.materials.download import download
 from unimat.materials.fetch import fetch_dataset, read_manifest
-
-CONTENT = {f"{split}.csv": f"material_id,cif\n{split}\n".encode() * 5000 for split in ("train", "val", "test")}
-
-
-def blob_id(content):
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-class Server(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT with ranges; `failures` are answered first, `cut` ends one body early."""
-
-    failures: list[int] = []  # noqa: RUF012 - reset by the fixture
-    requests: list[tuple[str, str | None]] = []  # noqa: RUF012
-    cut = 0
-
-    def do_GET(self):
-        kind, name = type(self), self.path.rsplit("/", 1)[-1]
-        kind.requests.append((name, self.headers["Range"]))
-        if kind.failures:
-            self.send_error(kind.failures.pop(0))
-            return
-        body = CONTENT[name]
-        start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-")) if self.headers["Range"] else 0
-        if start >= len(body):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        end, kind.cut = (kind.cut or len(body)), 0
-        self.wfile.write(body[start:end])
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.delenv("UNIMAT_DATA_DIR", raising=False)
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(download_module, "RETRY_DELAYS", (0.0, 0.0))
-    Server.failures, Server.requests, Server.cut = [], [], 0
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
 
 
 def dataset_at(url, **changes):
     files = tuple(
-        PublishedFile(name, name.split(".")[0], f"{url}/{name}", blob_id(body)) for name, body in CONTENT.items()
+        PublishedFile(name, split := name.split(".")[0], f"{url}/{name}", split, blob_id(body))
+        for name, body in CONTENT.items()
     )
     dataset = Dataset("toy", "Toy", "CC0", "nobody", "http://nowhere", files)
     return dataclasses.replace(dataset, **changes)
@@ -91,45 +44,6 @@ def test_what_is_there_already_is_not_fetched_again(server, tmp_path):
     (tmp_path / "val.csv").write_text("damaged")
     assert fetch_dataset(dataset_at(server), tmp_path) == first
     assert [name for name, _ in Server.requests] == ["val.csv"]
-
-
-def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path):
-    (tmp_path / "train.csv.part").write_bytes(CONTENT["train.csv"][:1000])
-    download(f"{server}/train.csv", tmp_path / "train.csv", blob_id(CONTENT["train.csv"]))
-    assert Server.requests == [("train.csv", "bytes=1000-")]
-    assert (tmp_path / "train.csv").read_bytes() == CONTENT["train.csv"]
-    assert not (tmp_path / "train.csv.part").exists()
-
-
-def test_a_whole_part_file_needs_no_byte_more(server, tmp_path):
-    (tmp_path / "train.csv.part").write_bytes(CONTENT["train.csv"])
-    download(f"{server}/train.csv", tmp_path / "train.csv", blob_id(CONTENT["train.csv"]))
-    assert (tmp_path / "train.csv").read_bytes() == CONTENT["train.csv"]
-
-
-def test_server_errors_and_cut_connections_are_retried(server, tmp_path):
-    Server.failures, Server.cut = [500, 503], 2000
-    download(f"{server}/val.csv", tmp_path / "val.csv", blob_id(CONTENT["val.csv"]), delays=(0.0, 0.0, 0.0))
-    assert (tmp_path / "val.csv").read_bytes() == CONTENT["val.csv"]
-    assert [asked for _, asked in Server.requests] == [None, None, None, "bytes=2000-"]
-
-
-def test_a_refusal_is_not_retried(server, tmp_path):
-    Server.failures = [404]
-    with pytest.raises(
-        UserError, match=r"val\.csv could not be downloaded from http.*404.*set mirror.*UNIMAT_DATA_DIR"
-    ):
-        download(f"{server}/val.csv", tmp_path / "val.csv", blob_id(b""))
-    assert len(Server.requests) == 1
-
-
-def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
-    with pytest.raises(
-        UserError, match=r"val\.csv from http://.* has git blob id .*, expected 0+; run fetch again"
-    ) as error:
-        download(f"{server}/val.csv", tmp_path / "val.csv", "0" * 40)
-    assert "\n" not in str(error.value)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_network_is_told_with_the_remedy(tmp_path, monkeypatch):
@@ -160,7 +74,8 @@ def test_a_mirror_with_a_damaged_file_is_told(tmp_path):
     for name, body in CONTENT.items():
         (tmp_path / name).write_bytes(body[:-1])
     with pytest.raises(
-        UserError, match=r"train\.csv is not the publisher's file \(git blob id .*take it out of the mirror"
+        UserError,
+        match=r"train\.csv is not the publisher's file \(git blob id .*out of the mirror, or name .*--file train=",
     ):
         fetch_dataset(dataset_at("http://127.0.0.1:9"), tmp_path / "out", tmp_path)
 
@@ -210,3 +125,158 @@ def test_published_mirrors_say_what_they_lack(published_data, tmp_path):
     ]
     materials_project = fetch_dataset(MP_20, tmp_path / "m", published_data)
     assert materials_project["complete"] == (materials_project["files"][0]["name"] == "train.csv")
+
+
+def without_checksums(url, **changes):
+    """A dataset whose publisher gives no checksums, as GNoME's."""
+    dataset = dataset_at(url, **changes)
+    return dataclasses.replace(
+        dataset, files=tuple(dataclasses.replace(file, blob_id=None) for file in dataset.files), notice="look, not sell"
+    )
+
+
+def test_without_published_checksums_the_first_fetch_is_recorded_and_held_to(server, tmp_path):
+    manifest = fetch_dataset(without_checksums(server), tmp_path)
+    assert all(entry["verified"] for entry in manifest["files"])  # by the server's own MD5
+    assert manifest["files"][0]["size"] == len(CONTENT["train.csv"])
+    lines = (tmp_path / "checksums.sha256").read_text().splitlines()
+    assert lines[1] == f"{hashlib.sha256(CONTENT['train.csv']).hexdigest()}  train.csv"
+    Server.requests.clear()
+    assert fetch_dataset(without_checksums(server), tmp_path) == manifest
+    assert Server.requests == []
+
+
+def test_a_published_file_that_changes_later_is_told(server, tmp_path):
+    fetch_dataset(without_checksums(server), tmp_path)
+    (tmp_path / "manifest.json").unlink()  # as Snakemake does before it runs a rule again
+    (tmp_path / "val.csv").unlink()
+    Server.content["val.csv"] = b"material_id,cif\nanother version\n"
+    with pytest.raises(UserError, match=r"val\.csv .*changed since it was first fetched; delete .*checksums\.sha256"):
+        fetch_dataset(without_checksums(server), tmp_path)
+    (tmp_path / "checksums.sha256").unlink()
+    fetch_dataset(without_checksums(server), tmp_path)
+    assert (tmp_path / "val.csv").read_bytes() == Server.content["val.csv"]
+
+
+def test_a_file_damaged_on_this_machine_is_fetched_again(server, tmp_path, caplog):
+    fetch_dataset(without_checksums(server), tmp_path)
+    (tmp_path / "val.csv").write_bytes(b"damaged")
+    Server.requests.clear()
+    fetch_dataset(without_checksums(server), tmp_path)
+    assert [name for name, _ in Server.requests] == ["val.csv"]
+    assert "val.csv has changed since it was fetched" in caplog.text
+
+
+def test_a_file_put_in_place_by_hand_is_taken(server, tmp_path):
+    (tmp_path / "val.csv").write_bytes(b"material_id,cif\nmine\n")
+    manifest = fetch_dataset(without_checksums(server), tmp_path)
+    assert [name for name, _ in Server.requests] == ["train.csv", "test.csv"]
+    assert [entry["verified"] for entry in manifest["files"]] == [True, False, True]
+
+
+def test_the_notice_of_a_licence_is_said_once_and_recorded(server, tmp_path, caplog):
+    manifest = fetch_dataset(without_checksums(server), tmp_path)
+    assert [record.getMessage() for record in caplog.records].count("look, not sell") == 1
+    assert (manifest["notice"], manifest["licence"]) == ("look, not sell", "CC0")
+
+
+def test_files_of_any_name_are_taken(tmp_path, caplog, monkeypatch):
+    monkeypatch.delenv("UNIMAT_DATA_DIR", raising=False)
+    (tmp_path / "mine").mkdir()
+    names = {"train": "MP20 (training).csv", "val": "b.csv", "test": "c.v2.csv.gz"}
+    for key, name in names.items():
+        (tmp_path / "mine" / name).write_bytes(CONTENT[f"{key}.csv"] if key == "train" else b"material_id,cif\n")
+    files = {key: tmp_path / "mine" / name for key, name in names.items()}
+    manifest = fetch_dataset(dataset_at("http://127.0.0.1:9"), tmp_path / "out", files=files)
+    train, val, test = manifest["files"]
+    assert (train["name"], train["verified"], train["complete"]) == ("train.csv", True, True)
+    assert train["source"] == f"given: {files['train']}"
+    assert (val["name"], val["verified"], val["splits"]) == ("val.csv", False, ["val"])
+    assert (test["name"], test["note"]) == ("test.csv.gz", "given by hand, not known to be the publisher's file")
+    assert "b.csv is not the publisher's val.csv (git blob id " in caplog.text
+    assert not manifest["complete"]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"valid": "val.csv"}, r"files: 'valid' is none of dataset toy; its files are train, val, test"),
+        ({"val": "nowhere.csv"}, r"files: val: nowhere\.csv is no file; give the path of one, or leave val out"),
+        ({"val": "pointer.csv"}, r"pointer\.csv is a Git LFS pointer"),
+    ],
+)
+def test_files_that_cannot_be_taken_are_told(tmp_path, monkeypatch, files, said):
+    monkeypatch.delenv("UNIMAT_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pointer.csv").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    with pytest.raises(UserError, match=said):
+        fetch_dataset(dataset_at("http://127.0.0.1:9"), tmp_path / "out", files=files)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mirror_cloned_without_git_lfs_is_told(tmp_path):
+    for name in CONTENT:
+        (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    with pytest.raises(UserError, match=r"train\.csv is a Git LFS pointer .*run `git lfs pull` there, or get it from"):
+        fetch_dataset(dataset_at("http://127.0.0.1:9"), tmp_path / "out", tmp_path)
+
+
+def test_a_full_disk_while_copying_is_one_line(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    for name, body in CONTENT.items():
+        (tmp_path / name).write_bytes(body)
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(UserError, match=r"train\.csv cannot be copied to .*out: no space left; make room"):
+        fetch_dataset(dataset_at("http://127.0.0.1:9"), tmp_path / "out", tmp_path)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def packed_at(url, tmp_path):
+    """A dataset whose files lie in one archive, as Alex-MP-20's."""
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name, body in CONTENT.items():
+            archive.writestr(f"all/{name}", body)
+    digest = hashlib.sha256((tmp_path / "all.zip").read_bytes()).hexdigest()
+    files = tuple(
+        PublishedFile(f"{split}.csv", split, f"{url}/all.zip", split, sha256=digest, member=f"all/{split}.csv")
+        for split in ("train", "val")
+    )
+    return Dataset("toy", "Toy", "CC0", "nobody", "http://nowhere", files)
+
+
+def test_an_archive_is_downloaded_once_and_unpacked(server, tmp_path):
+    dataset = packed_at(server, tmp_path)
+    Server.content["all.zip"] = (tmp_path / "all.zip").read_bytes()
+    manifest = fetch_dataset(dataset, tmp_path / "out")
+    assert [name for name, _ in Server.requests] == ["all.zip"]
+    assert [entry["source"] for entry in manifest["files"]] == [
+        f"{server}/all.zip: all/{s}.csv" for s in ("train", "val")
+    ]
+    assert all(entry["verified"] for entry in manifest["files"])
+    assert (tmp_path / "out" / "val.csv").read_bytes() == CONTENT["val.csv"]
+    (tmp_path / "out" / "val.csv").write_text("damaged")
+    assert fetch_dataset(dataset, tmp_path / "out")["files"][1]["sha256"] == manifest["files"][1]["sha256"]
+    assert len(Server.requests) == 1
+
+
+def test_an_archive_in_the_mirror_needs_no_network(tmp_path):
+    manifest = fetch_dataset(packed_at("http://127.0.0.1:9", tmp_path), tmp_path / "out", tmp_path)
+    assert manifest["files"][0]["source"] == "mirror: toy/all.zip: all/train.csv"
+
+
+def test_a_clone_of_the_publishers_tree_is_a_mirror(tmp_path):
+    (tmp_path / "data" / "toy").mkdir(parents=True)
+    for name, body in CONTENT.items():
+        (tmp_path / "data" / "toy" / name).write_bytes(body)
+    dataset = dataset_at("http://127.0.0.1:9", mirror_folders=("data/toy",))
+    assert all(entry["verified"] for entry in fetch_dataset(dataset, tmp_path / "out", tmp_path)["files"])
+
+
+def test_the_command_line_takes_files_by_key(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("UNIMAT_DATA_DIR", raising=False)
+    assert main(["fetch", "--dataset", "gnome", "--out", str(tmp_path), "--file", "table"]) == 2
+    assert "--file table: expected KEY=PATH, such as train=/data/train.csv" in capsys.readouterr().err
+    assert main(["fetch", "--dataset", "gnome", "--out", str(tmp_path), "--file", "train=a.csv"]) == 2
+    assert "'train' is none of dataset gnome; its files are table, structures" in capsys.readouterr().err

@@ -98,6 +98,34 @@ def test_another_calculator_of_the_same_scale_is_let_in_with_a_warning(caplog):
     assert "VASP" in caplog.text
 
 
+def test_another_version_of_the_corrections_is_let_in_with_a_warning(caplog):
+    theirs = {**CHGNET, "corrections": "MP2020", "correction_version": "pymatgen 2026.10.24"}
+    hull.refuse_strangers(CHGNET, reference.Reference("mp", SI_C.entries, theirs))
+    assert "learned" in caplog.text
+    assert "pymatgen 2026.10.24" in caplog.text
+
+
+def test_a_scheme_is_compared_by_its_whole_name():
+    stranger = reference.Reference("dft", SI_C.entries, {**CHGNET, "corrections": "MP2020x"})
+    with pytest.raises(UserError, match="MP2020x"):
+        hull.refuse_strangers(CHGNET, stranger)
+
+
+def test_candidates_are_moved_to_the_pseudopotentials_of_the_reference():
+    """Two thirds of magnesium at 0.0924 eV per atom, one third of germanium at 0.1042, by hand."""
+    by_mp = [("Mg", -1.6), ("Ge", -4.6), ("Mg2Ge", -2.8)]
+    shift = (2 * 0.0924014 + 0.10417085) / 3
+    by_gnome = phases(("Mg", -1.6 + 0.0924014), ("Ge", -4.6 + 0.10417085), ("Mg2Ge", -2.8 + shift))
+    theirs = reference.Reference("gnome", by_gnome.entries, {**CHGNET, "pseudopotentials": "GNoME"})
+    table = relaxed(("Mg2Ge", -2.75))
+    frame = hull.stability_table(table, theirs, HullSettings())
+    assert frame["decomposition_energy"][0] == pytest.approx(0.05)
+    assert frame["energy_per_atom"][0] == -2.75
+    assert frame["e_form_per_atom"][0] == pytest.approx(-2.75 + (2 * 1.6 + 4.6) / 3)
+    plain = hull.stability_table(table, phases(*by_mp), HullSettings())
+    assert plain["decomposition_energy"][0] == pytest.approx(0.05)
+
+
 def test_element_without_reference_is_named():
     with pytest.raises(UserError, match="no elemental phase of Ge"):
         hull.Hulls(SI_C).judge(Composition("GeC"), -1.0)

@@ -1,6 +1,8 @@
 """Ingestion from files to tables: what is accepted, what is refused and why, and the splits."""
 
+import dataclasses
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -16,8 +18,9 @@ from unimat.errors import UserError
 from unimat.materials import accept
 from unimat.materials.datasets import SILICON_CARBON
 from unimat.materials.fetch import fetch_dataset
-from unimat.materials.ingest import ingest, read_crystals, write_tables
+from unimat.materials.ingest import ingest, read_crystals
 from unimat.materials.ingest_settings import IngestSettings
+from unimat.materials.readers.records import Record
 from unimat.materials.sources import plan_of
 from unimat.materials.structures import to_structure
 from unimat.settings import load_settings
@@ -52,13 +55,35 @@ def source(tmp_path):
     return tmp_path / "mine.csv"
 
 
-def ingested(source, **changes):
-    given = source if isinstance(source, dict) else str(source)
-    settings = load_settings(IngestSettings, {"name": "custom", "source": given, **changes})
-    return ingest(plan_of(settings, None), settings)
+@dataclasses.dataclass
+class Result:
+    """What ingestion wrote, read back."""
+
+    tables: dict
+    rejected: list
+    n_read: dict
+    split_method: str
 
 
-def test_every_row_is_accepted_or_rejected_with_its_reason(source):
+def ingest_into(folder, settings, files=None, n_processes=1):
+    found = ingest(plan_of(settings, files), settings, folder, n_processes)
+    tables = {split: crystal_table.read(path) for split, path in found.tables.items()}
+    assert {split: len(table) for split, table in tables.items()} == found.n
+    assert crystal_table.read_rejected(folder / "rejected.parquet") == found.rejected
+    return Result(tables, found.rejected, found.n_read, found.split_method)
+
+
+@pytest.fixture
+def ingested(tmp_path):
+    def run(source, n_processes=1, out="out", **changes):
+        given = source if isinstance(source, dict) else str(source)
+        settings = load_settings(IngestSettings, {"name": "custom", "source": given, **changes})
+        return ingest_into(tmp_path / out, settings, None, n_processes)
+
+    return run
+
+
+def test_every_row_is_accepted_or_rejected_with_its_reason(source, ingested):
     result = ingested(source, max_atoms=3, elements=["Na", "Cl", "Si", "O", "C"])
     rejected = {row.material_id: row.reason for row in result.rejected}
     assert rejected == {name: reason for name, (_, reason) in BAD.items()} | {"good-1": "duplicate_id"}
@@ -69,7 +94,7 @@ def test_every_row_is_accepted_or_rejected_with_its_reason(source):
     assert "0.08" in next(row.detail for row in result.rejected if row.material_id == "overlap")  # 0.02 of 4 Å
 
 
-def test_properties_units_and_descriptions_are_carried(source):
+def test_properties_units_and_descriptions_are_carried(source, ingested):
     gap = {"band_gap": {"column": "gap", "unit": "eV", "description": "measured"}}
     result = ingested(source, properties=gap, split={"kind": "fractions", "fractions": [1, 0, 0]})
     table = result.tables["train"]
@@ -82,15 +107,34 @@ def test_properties_units_and_descriptions_are_carried(source):
     assert len(result.tables["test"]) == 0
 
 
-def test_properties_that_are_no_numbers_are_missing(source):
-    frame = pd.read_csv(source).assign(gap="about 5")
-    frame.to_csv(source, index=False)
-    table = ingested(source, properties={"gap": {"unit": "eV"}}).tables["train"]
-    assert np.isnan(table.column("gap")).all()
+@pytest.mark.parametrize(
+    ("values", "kind", "outcome"),
+    [
+        (["about 5", 1.0], "float", "'about 5', expected a number"),
+        (["inf", 1.0], "float", "expected a finite number"),
+        (["3.5", 1.0], "int", "'3.5', expected a whole number"),
+        (["", 1.0], "float", None),
+        ([" None ", 1.0], "float", None),
+        (["225.0", 1.0], "int", 225),
+        ([" 1e-3", 1.0], "float", 0.001),
+    ],
+)
+def test_text_where_a_number_is_due_rejects_the_row_and_an_empty_cell_is_missing(
+    tmp_path, ingested, values, kind, outcome
+):
+    frame = pd.DataFrame({"material_id": list(GOOD), "cif": list(GOOD.values()), "gap": values})
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    shares = {"fractions": [1, 0, 0]}
+    result = ingested(tmp_path / "mine.csv", properties={"gap": {"kind": kind}}, split=shares)
+    if isinstance(outcome, str):
+        assert [(row.material_id, row.reason) for row in result.rejected] == [("good-1", "bad_value")]
+        assert outcome in result.rejected[0].detail
+    else:
+        assert result.tables["train"].arrow.column("gap").to_pylist() == [outcome, 1]
 
 
 @pytest.mark.parametrize("reduction", ["niggli", "none"])
-def test_the_crystal_stays_the_same(source, reduction):
+def test_the_crystal_stays_the_same(source, reduction, ingested):
     result = ingested(source, reduction=reduction, split={"fractions": [1, 0, 0]})
     matcher = StructureMatcher(primitive_cell=False, scale=False, ltol=1e-5, stol=1e-4, angle_tol=1e-3)
     for crystal in result.tables["train"]:
@@ -99,7 +143,7 @@ def test_the_crystal_stays_the_same(source, reduction):
             assert matcher.fit(to_structure(crystal), expected)
 
 
-def test_nothing_usable_is_told_with_the_reasons(source):
+def test_nothing_usable_is_told_with_the_reasons(source, ingested):
     with pytest.raises(
         UserError, match=r"none of 11 rows can be used \(.*outside_grid.*\); look at the first, mine.csv:0"
     ):
@@ -109,17 +153,58 @@ def test_nothing_usable_is_told_with_the_reasons(source):
         ingested(source)
 
 
-def test_worker_processes_change_nothing(source, monkeypatch, tmp_path):
+def test_worker_processes_change_nothing(source, monkeypatch, tmp_path, ingested):
     alone = ingested(source, n_processes=1)
     monkeypatch.setattr(accept, "MIN_FOR_PROCESSES", 2)
     monkeypatch.setattr(accept, "CHUNK", 3)
-    together = ingested(source, n_processes=2)
+    together = ingested(source, n_processes=2, out="together")
     assert together.rejected == alone.rejected
     for split, table in alone.tables.items():
         assert together.tables[split].arrow.equals(table.arrow, check_metadata=True)
 
 
-def test_splits_of_the_source_are_kept(tmp_path):
+class Deadly:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_worker_that_dies_is_told_in_one_line(monkeypatch):
+    monkeypatch.setattr(accept, "MIN_FOR_PROCESSES", 2)
+    monkeypatch.setattr(accept, "CHUNK", 1)
+    records = [Record(f"{i}", "here", Deadly()) for i in range(3)]
+    with pytest.raises(UserError, match="a worker process was killed"):
+        list(accept.chunks_of(records, accept.Checks(), n_processes=2))
+
+
+def test_one_crystal_that_spoils_the_work_on_all_is_the_only_one_rejected(monkeypatch):
+    real = accept.reduced
+
+    def choosy(crystals, *arguments):
+        if any(each.material_id == "1" for each in crystals):
+            raise ValueError("not this one")
+        return real(crystals, *arguments)
+
+    monkeypatch.setattr(accept, "reduced", choosy)
+    cubes = [Crystal(f"{i}", np.eye(3) * 4.0, np.array([6]), np.zeros((1, 3))) for i in range(3)]
+    odd = [
+        Crystal("nan", np.full((3, 3), np.nan), np.array([6]), np.zeros((1, 3))),
+        Crystal("huge", np.eye(3) * 1e300, np.array([6]), np.zeros((1, 3))),
+        Crystal("left", np.diag([4.0, 4.0, -4.0]), np.array([6]), np.full((1, 3), 1e16)),
+    ]
+    records = [Record(each.material_id, "here", each) for each in (*cubes, *odd)]
+    found = accept.accepted(records, accept.Checks(0.5, reduction="niggli"))
+    assert [isinstance(each, Crystal) for each in found[:3]] == [True, False, True]
+    assert (found[1].reason, found[1].detail) == ("unreadable", "ValueError: not this one")
+    assert [getattr(each, "reason", "usable") for each in found[3:]] == [
+        "degenerate_lattice",
+        "degenerate_lattice",
+        "usable",
+    ]
+
+
+def test_splits_of_the_source_are_kept(tmp_path, ingested):
     paths = {}
     for split, (name, text) in zip(("train", "test"), GOOD.items(), strict=True):
         paths[split] = str(tmp_path / f"{split}.csv")
@@ -134,12 +219,12 @@ def test_splits_of_the_source_are_kept(tmp_path):
     assert result.tables["test"].metadata["split"] == "test"
 
 
-def test_asking_for_a_given_split_that_is_not_there_is_told(source):
+def test_asking_for_a_given_split_that_is_not_there_is_told(source, ingested):
     with pytest.raises(UserError, match="4 of 4 crystals have no split of their own; give a source for each split"):
         ingested(source, split={"kind": "given"})
 
 
-def test_crystals_of_one_formula_stay_together(tmp_path):
+def test_crystals_of_one_formula_stay_together(tmp_path, ingested):
     crystals = []
     for index in range(60):
         n, kind = 1 + index % 2, index % 10
@@ -153,30 +238,53 @@ def test_crystals_of_one_formula_stay_together(tmp_path):
     assert len(kinds["train"] | kinds["val"] | kinds["test"]) == 10
 
 
-def test_a_crystal_that_a_library_gives_up_on_is_one_rejected_row(source, monkeypatch):
-    def gives_up(crystal):
+def test_a_crystal_that_a_library_gives_up_on_is_one_rejected_row(source, monkeypatch, ingested):
+    def gives_up(*arguments):
         raise OverflowError("too large")
 
-    monkeypatch.setattr(accept, "niggli_reduced", gives_up)
+    monkeypatch.setattr(accept, "reduced", gives_up)
     with pytest.raises(UserError, match="none of 11 rows can be used"):
         ingested(source, n_processes=1)
     with pytest.raises(UserError, match="OverflowError: too large"):
         ingested(source, n_processes=1, limit=1)
 
 
-def test_limit_takes_the_first_rows(source):
+def test_limit_takes_the_first_rows(source, ingested):
     result = ingested(source, limit=2)
     assert sum(result.n_read.values()) == 2
     assert result.rejected == []
 
 
-def test_same_input_gives_the_same_bytes(source, tmp_path):
+def test_same_input_gives_the_same_bytes(source, tmp_path, ingested):
     for name in ("a", "b"):
-        write_tables(ingested(source), tmp_path / name)
+        ingested(source, out=name)
     names = {path.name for path in (tmp_path / "a").iterdir()}
     assert names == {"train.parquet", "val.parquet", "test.parquet", "rejected.parquet"}
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_given_split_without_rows_is_told_and_leaves_nothing(tmp_path, ingested):
+    paths = {split: str(tmp_path / f"{split}.csv") for split in ("train", "val")}
+    pd.DataFrame({"material_id": list(GOOD), "cif": list(GOOD.values())}).to_csv(paths["train"], index=False)
+    pd.DataFrame({"material_id": [], "cif": []}).to_csv(paths["val"], index=False)
+    with pytest.raises(UserError, match=r"the val split has no usable crystal \(0 rows were read for it\)"):
+        ingested(paths)
+    assert {path.name for path in tmp_path.iterdir()} == {"train.csv", "val.csv"}
+
+
+def test_many_crystals_stream_through_in_order(tmp_path, ingested, monkeypatch):
+    monkeypatch.setattr(accept, "CHUNK", 7)
+    crystals = [
+        Crystal(f"{i}", np.eye(3) * (3 + i / 50), np.array([6]), np.zeros((1, 3)), {"i": i}) for i in range(100)
+    ]
+    crystal_table.write(from_crystals(crystals), tmp_path / "t.parquet")
+    result = ingested(tmp_path / "t.parquet")
+    assert {split: len(table) for split, table in result.tables.items()} == {"train": 60, "val": 20, "test": 20}
+    for table in result.tables.values():
+        numbers = table.column("i").tolist()
+        assert numbers == sorted(numbers)
+        assert [round((crystal.lattice[0, 0] - 3) * 50) for crystal in table] == numbers
 
 
 def test_conversion_keeps_crystals_that_metrics_will_judge(source):
@@ -194,7 +302,9 @@ def test_conversion_keeps_crystals_that_metrics_will_judge(source):
         ({"split": {"fractions": [0.5, 0.2, 0.2]}}, "must be shares that sum to 1"),
         ({"max_atoms": 0}, "max_atoms must be at least 1"),
         ({"min_distance": -1.0}, "min_distance must not be negative"),
-        ({"reduction": "primitive"}, "'primitive' is not one of 'niggli', 'none'"),
+        ({"reduction": "standard"}, "'standard' is not one of 'niggli', 'primitive', 'conventional', 'none'"),
+        ({"symmetry_tolerance": 0.0}, "symmetry_tolerance must be above 0"),
+        ({"name": "mp_20", "table": "x.csv"}, "table is for dataset 'custom' only"),
         ({"max_atom": 20}, "unknown key 'max_atom'"),
     ],
 )
@@ -212,9 +322,8 @@ def test_published_datasets_need_their_files_and_unknown_ones_are_told(tmp_path)
         plan_of(IngestSettings(name="mp_30"), None)
 
 
-def test_the_embedded_dataset_is_ingested_without_files():
-    settings = IngestSettings(limit=20)
-    result = ingest(plan_of(settings, None), settings)
+def test_the_embedded_dataset_is_ingested_without_files(tmp_path):
+    result = ingest_into(tmp_path, IngestSettings(limit=20))
     tables = list(result.tables.values())
     assert sum(map(len, tables)) == 20
     assert result.rejected == []
@@ -239,8 +348,7 @@ def test_structures_of_a_split_come_from_one_form_and_energies_from_another(tmp_
         entries.append({"name": f"{split}.csv", "splits": [split]})
     manifest = {"dataset": "carbon_24", "complete": False, "files": entries}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    settings = IngestSettings(name="carbon_24")
-    result = ingest(plan_of(settings, folder), settings)
+    result = ingest_into(tmp_path / "out", IngestSettings(name="carbon_24"), folder)
     ids = {split: table.material_ids for split, table in result.tables.items()}
     assert ids == {"train": ["train-1"], "val": ["val-2"], "test": ["test-2"]}
     assert np.isnan(result.tables["train"].column("energy_per_atom")).all()
@@ -255,8 +363,7 @@ def test_published_rows_are_accepted(published_data, tmp_path, name):
     from unimat.materials.datasets import dataset_named
 
     fetch_dataset(dataset_named(name), tmp_path, published_data)
-    settings = IngestSettings(name=name, limit=40)
-    result = ingest(plan_of(settings, tmp_path), settings)
+    result = ingest_into(tmp_path / "out", IngestSettings(name=name, limit=40), tmp_path)
     assert {split: len(table) for split, table in result.tables.items()} == {"train": 40, "val": 40, "test": 40}
     assert result.rejected == []
 
@@ -267,7 +374,6 @@ def test_all_of_carbon_24_is_accepted(published_data, tmp_path):
     from unimat.materials.datasets import CARBON_24
 
     fetch_dataset(CARBON_24, tmp_path, published_data)
-    settings = IngestSettings(name="carbon_24")
-    result = ingest(plan_of(settings, tmp_path), settings)
+    result = ingest_into(tmp_path / "out", IngestSettings(name="carbon_24"), tmp_path)
     assert {split: len(table) for split, table in result.tables.items()} == CARBON_24.n_rows
     assert result.rejected == []

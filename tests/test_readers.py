@@ -2,14 +2,15 @@
 
 import gzip
 import json
-import sys
+import re
 import zipfile
+from pathlib import Path
 
-import ase.io
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
-from ase.build import bulk
+import yaml
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifWriter
@@ -18,10 +19,12 @@ from pymatgen.io.vasp.inputs import Poscar
 from unimat import crystal_table
 from unimat.crystal_table import from_crystals
 from unimat.errors import CrystalRejected, UserError
+from unimat.materials.ingest_settings import IngestSettings
 from unimat.materials.readers import records_of
 from unimat.materials.readers.records import Columns, Record
 from unimat.materials.readers.texts import crystal_of
 from unimat.materials.structures import from_structure, to_structure
+from unimat.settings import load_settings
 
 EXACT = StructureMatcher(primitive_cell=False, scale=False, ltol=1e-5, stol=1e-4, angle_tol=1e-3)
 ROCK_SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
@@ -65,11 +68,39 @@ def test_single_files_and_cifs_of_several_structures(tmp_path):
     assert list(read(tmp_path / "CONTCAR")) == ["CONTCAR"]
 
 
+def test_folder_with_cgcnns_table(tmp_path):
+    for name, text in CIFS.items():
+        (tmp_path / f"{name}.cif").write_text(text)
+    (tmp_path / "id_prop.csv").write_text("si,0.61,a\nother,1,b\n")
+    nacl, si = records_of(tmp_path, Columns(properties=("gap",)))
+    assert (nacl.properties, si.properties) == ({}, {"gap": "0.61"})
+
+
+def test_blocks_of_one_name_are_all_read(tmp_path):
+    (tmp_path / "a.cif").write_text(CIFS["nacl"] + CIFS["nacl"].replace("5.64", "5.70") + CIFS["si"])
+    crystals = read(tmp_path / "a.cif")
+    assert list(crystals) == ["a/NaCl", "a/NaCl-1", "a/Si"]
+    assert [crystal.lattice[0, 0].round(6) for crystal in crystals.values()] == [5.64, 5.7, 5.43]
+
+
+def test_order_of_a_folder_is_that_of_sorted_paths(tmp_path):
+    for name in ("b.cif", "a/z.cif", "B.cif", "a.cif", "a-/x.CIF.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(
+            gzip.compress(CIFS["si"].encode()) if name.endswith("gz") else CIFS["si"].encode()
+        )
+    records = list(records_of(tmp_path))
+    assert [record.material_id for record in records] == ["B", "a/z", "a-/x", "a", "b"]
+    assert len({record.content for record in records}) == 1
+
+
 def test_zip_of_cifs(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for name in ("si", "nacl"):
-            archive.writestr(f"run/{name}.cif", CIFS[name])
+            archive.writestr(f"run/{name}.CIF", CIFS[name])
         archive.writestr("run/readme.md", "")
+        archive.writestr("run/POSCARS/", "")
+        archive.writestr("__MACOSX/run/._si.cif", "\0\5")
     assert_both(read(tmp_path / "set.zip"), ("run/nacl", "run/si"))
 
 
@@ -99,18 +130,59 @@ FRAME = pd.DataFrame(
 )
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.feather", "t.parquet"])
+@pytest.mark.parametrize(
+    "name", ["t.csv", "t.CSV", "t.csv.gz", "t.csv.bz2", "t.csv.xz", "t.feather", "t.arrow", "t.parquet"]
+)
 def test_tables_with_a_text_column(tmp_path, name):
     path = tmp_path / name
-    write = {".feather": FRAME.to_feather, ".parquet": FRAME.to_parquet}
+    write = {".feather": FRAME.to_feather, ".arrow": FRAME.to_feather, ".parquet": FRAME.to_parquet}
     write.get(path.suffix, lambda p: FRAME.to_csv(p, index=False))(path)
     assert_both(read(path), ("007", "si"))
     records = list(records_of(path, Columns(properties=("band_gap", "group"))))
-    assert [dict(record.properties) for record in records] == [
-        {"band_gap": 0.30000000000000004, "group": 225},
-        {"band_gap": None, "group": 227},
-    ]
+    gaps, groups = [[record.properties[name] for record in records] for name in ("band_gap", "group")]
+    # A CSV file has no types: its cells are text, from which Python makes the same number again.
+    assert float(gaps[0]) == 0.30000000000000004
+    assert gaps[1] is None
+    assert groups == (["225", "227"] if ".csv" in name.lower() else [225, 227])
     assert [record.split for record in records] == ["train", "test"]
+
+
+def test_arrow_stream_with_its_columns_in_another_order(tmp_path):
+    table = pa.Table.from_pandas(FRAME[["split", "cif", "group", "material_id"]], preserve_index=False)
+    with pa.ipc.new_stream(tmp_path / "t.arrow", table.schema) as writer:
+        writer.write_table(table, max_chunksize=1)
+    assert_both(read(tmp_path / "t.arrow"), ("007", "si"))
+    assert [r.properties["group"] for r in records_of(tmp_path / "t.arrow", Columns(properties=("group",)))] == [
+        225,
+        227,
+    ]
+
+
+def test_a_column_name_with_a_dot(tmp_path):
+    FRAME.rename(columns={"group": "spacegroup.number"}).to_parquet(tmp_path / "t.parquet")
+    records = records_of(tmp_path / "t.parquet", Columns(properties=("spacegroup.number",)))
+    assert [record.properties["spacegroup.number"] for record in records] == [225, 227]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.feather", "t.parquet"])
+def test_tables_with_structures_as_json_or_poscar(tmp_path, name):
+    frame = FRAME.assign(cif=[json.dumps(ROCK_SALT.as_dict()), str(Poscar(SILICON))])
+    path = tmp_path / name
+    {".feather": frame.to_feather, ".parquet": frame.to_parquet}.get(path.suffix, frame.to_csv)(path)
+    assert_both(read(path), ("007", "si"))
+
+
+def test_parquet_with_columns_of_optimade(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "immutable_id": ["nacl", "si"],
+            "lattice_vectors": [structure.lattice.matrix.tolist() for structure in (ROCK_SALT, SILICON)],
+            "cartesian_site_positions": [structure.cart_coords.tolist() for structure in (ROCK_SALT, SILICON)],
+            "species_at_sites": [[site.specie.symbol for site in structure] for structure in (ROCK_SALT, SILICON)],
+        }
+    )
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert_both(read(tmp_path / "t.parquet", material_id="immutable_id"))
 
 
 def test_columns_by_name_and_missing_columns_are_told(tmp_path):
@@ -139,62 +211,6 @@ def test_crystal_table_keeps_its_columns(tmp_path):
     crystals = read(tmp_path / "t.parquet")
     assert_both(crystals)
     assert [crystal.properties["energy"] for crystal in crystals.values()] == [1.5, None]
-
-
-def test_extxyz_agrees_with_ase(tmp_path):
-    atoms = [bulk("NaCl", "rocksalt", a=5.64, cubic=True), bulk("Si", cubic=True, a=5.43)]
-    atoms[0].positions += 7.0
-    for name, each in zip(("nacl", "si"), atoms, strict=True):
-        each.info["material_id"] = name
-    ase.io.write(tmp_path / "s.extxyz", atoms)
-    crystals = read(tmp_path / "s.extxyz")
-    assert_both(crystals)
-    positions = crystals["nacl"].frac_coords @ crystals["nacl"].lattice
-    np.testing.assert_allclose(positions, atoms[0].positions, atol=1e-7)
-
-
-def tensors(torch, n_evaluations=None):
-    structures = (ROCK_SALT, SILICON)
-    content = {
-        "frac_coords": torch.tensor(np.concatenate([s.frac_coords for s in structures]), dtype=torch.float32),
-        "atom_types": torch.tensor([site.specie.Z for s in structures for site in s]),
-        "num_atoms": torch.tensor([len(s) for s in structures]),
-        "lengths": torch.tensor([s.lattice.abc for s in structures]),
-        "angles": torch.tensor([s.lattice.angles for s in structures]),
-    }
-    return {k: v if n_evaluations is None else torch.stack([v] * n_evaluations) for k, v in content.items()}
-
-
-def test_tensors_of_cdvae_and_diffcsp(tmp_path):
-    torch = pytest.importorskip("torch")
-    torch.save(tensors(torch), tmp_path / "gen.pt")
-    crystals = read(tmp_path / "gen.pt")
-    assert list(crystals) == ["gen-0", "gen-1"]
-    np.testing.assert_allclose(crystals["gen-0"].frac_coords, ROCK_SALT.frac_coords, atol=1e-7)
-    np.testing.assert_allclose(crystals["gen-1"].lattice, SILICON.lattice.matrix, atol=1e-5)
-    torch.save(tensors(torch, 2), tmp_path / "gen.pt")
-    assert list(read(tmp_path / "gen.pt")) == ["gen-0-0", "gen-0-1", "gen-1-0", "gen-1-1"]
-
-
-def test_tensors_that_are_not_plain_or_not_whole_are_told(tmp_path):
-    torch = pytest.importorskip("torch")
-    content = tensors(torch)
-    torch.save({**content, "lengths": content["lengths"], "num_atoms": content["num_atoms"] + 1}, tmp_path / "a.pt")
-    with pytest.raises(UserError, match="num_atoms sum to 18, but there are 16 atoms"):
-        list(records_of(tmp_path / "a.pt"))
-    torch.save({"frac_coords": content["frac_coords"]}, tmp_path / "a.pt")
-    with pytest.raises(UserError, match="no tensor 'num_atoms'"):
-        list(records_of(tmp_path / "a.pt"))
-    torch.save(ROCK_SALT, tmp_path / "a.pt")
-    with pytest.raises(UserError, match="not readable as plain tensors"):
-        list(records_of(tmp_path / "a.pt"))
-
-
-def test_tensors_without_torch_name_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    (tmp_path / "a.pt").touch()
-    with pytest.raises(UserError, match=r"needs torch; pip install 'unimat\[chgnet\]'"):
-        list(records_of(tmp_path / "a.pt"))
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.feather", "t.parquet", "t.zip", "t.json", "t.json.zip"])
@@ -234,3 +250,12 @@ def test_published_generated_crystals_are_read(published_data):
     cdvae = list(records_of(published_data / "generated" / "cdvae" / "CDVAE_cifs.zip"))
     assert len(cdvae) == 478
     assert crystal_of(cdvae[0]).material_id == cdvae[0].material_id
+
+
+def test_examples_of_the_documentation_are_settings():
+    page = (Path(__file__).parents[1] / "docs" / "own_crystals.md").read_text(encoding="utf-8")
+    examples = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    datasets = [example["dataset"] for example in examples if "dataset" in example]
+    assert len(datasets) >= 8
+    for dataset in datasets:
+        assert load_settings(IngestSettings, dataset).name in ("custom", "mp_20")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Composition, DummySpecies, Lattice, Species, Structure
 
 from unimat.crystal_table import Crystal
@@ -11,10 +10,7 @@ from unimat.materials.structures import (
     check_crystal,
     chemical_system,
     from_structure,
-    lattice_matrix,
-    niggli_reduced,
     reduced_formula,
-    shortest_distance,
     space_group_number,
     to_structure,
 )
@@ -68,20 +64,6 @@ def test_what_is_no_ordered_crystal_of_elements_is_rejected(species, reason):
     assert rejection(from_structure, Structure(Lattice.cubic(3), [species], [[0, 0, 0]]), "x") == reason
 
 
-def test_shortest_distance_of_rock_salt_and_of_one_atom():
-    assert shortest_distance(from_structure(ROCK_SALT, "x")) == pytest.approx(5.64 / 2)
-    assert shortest_distance(crystal(np.diag([3.0, 4.0, 0.3]), [[0, 0, 0]])) == pytest.approx(0.3)
-
-
-def test_shortest_distance_does_not_depend_on_the_cell():
-    lattice = Lattice.from_parameters(3.1, 4.3, 5.2, 71, 83, 64)
-    structure = Structure(lattice, ["C", "C"], [[0, 0, 0], [0.4, 0.45, 0.3]])
-    expected = structure.get_neighbors(structure[0], 4)
-    nearest = min(neighbor.nn_distance for neighbor in expected)
-    for seed in range(5):
-        assert shortest_distance(from_structure(skewed(structure, seed), "x")) == pytest.approx(nearest, abs=1e-9)
-
-
 @pytest.mark.parametrize(
     ("lattice", "coords", "numbers", "reason"),
     [
@@ -102,33 +84,6 @@ def test_unusable_crystals_are_rejected(lattice, coords, numbers, reason):
 
 def test_distance_at_the_limit_is_accepted():
     check_crystal(crystal(np.diag([4, 4, 4]), [[0, 0, 0], [0.125, 0, 0]]), min_distance=0.5)
-
-
-def test_lattice_matrix_is_pymatgens_and_impossible_angles_are_rejected():
-    expected = Lattice.from_parameters(3, 4, 5, 70, 80, 100).matrix
-    np.testing.assert_allclose(lattice_matrix([3, 4, 5], [70, 80, 100]), expected, atol=1e-12)
-    assert rejection(lattice_matrix, [3, 4, 5], [60, 60, 150]) == "degenerate_lattice"
-
-
-def test_niggli_cell_is_pymatgens_and_the_same_crystal():
-    quartz = Structure.from_spacegroup(
-        "P3_221", Lattice.hexagonal(4.913, 5.405), ["Si", "O"], [[0.4697, 0, 2 / 3], [0.4133, 0.2672, 0.7858]]
-    )
-    matcher = StructureMatcher(primitive_cell=False, scale=False, ltol=1e-3, stol=1e-3, angle_tol=0.01)
-    for structure in (quartz, ROCK_SALT):
-        reduced = niggli_reduced(from_structure(skewed(structure, 1), "x"))
-        expected = structure.get_reduced_structure("niggli").lattice
-        np.testing.assert_allclose(to_structure(reduced).lattice.parameters, expected.parameters, atol=1e-6)
-        assert ((reduced.frac_coords >= 0) & (reduced.frac_coords < 1)).all()
-        assert matcher.fit(to_structure(reduced), structure)
-
-
-def test_niggli_keeps_the_hand():
-    # Quartz of the other hand has the other space group; the reduction must not mirror it.
-    right = Structure.from_spacegroup(
-        "P3_121", Lattice.hexagonal(4.913, 5.405), ["Si", "O"], [[0.4697, 0, 1 / 3], [0.4133, 0.2672, 0.2142]]
-    )
-    assert space_group_number(niggli_reduced(from_structure(skewed(right, 3), "x"))) == 152
 
 
 def test_space_groups_of_known_crystals():

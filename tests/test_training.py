@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import jax
@@ -14,12 +15,14 @@ from model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 
 from unimat.errors import UserError
 from unimat.files import read_json
-from unimat.model import networks, training
+from unimat.model import loader, networks, training
 from unimat.model.checkpoints import Model
-from unimat.model.encoded import read_encoding, read_split
+from unimat.model.encoded import read_encoding
 from unimat.model.interruption import EXIT_CODE, Interrupted
+from unimat.model.loader import Loader
 from unimat.model.sampling import make_denoiser
 from unimat.model.settings import SampleSettings, TrainSettings
+from unimat.model.shards import EncodedSplit
 from unimat.settings import as_dict
 
 OUTPUTS = ("model.npz", "history.csv")
@@ -38,6 +41,10 @@ def straight(dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("straight")
     training.train(dataset, TINY_MODEL, TINY_TRAIN, out / "work", out)
     return out
+
+
+def loader_of(folder, batch_size):
+    return Loader(EncodedSplit(folder, "train"), read_encoding(folder).max_atoms, 0, batch_size)
 
 
 def rows_of(path):
@@ -64,18 +71,18 @@ def test_history_starts_at_the_loss_of_predicting_nothing(straight):
 
 
 def test_run_interrupted_by_an_error_continues_to_the_same_bytes(dataset, straight, tmp_path, monkeypatch):
-    rows = training.batch_rows
+    rows = loader.batch_rows
 
     def failing(seed, step, batch_size, n):
         if step == 5:  # after the checkpoint of step 3
             raise RuntimeError("power cut")
         return rows(seed, step, batch_size, n)
 
-    monkeypatch.setattr(training, "batch_rows", failing)
+    monkeypatch.setattr(loader, "batch_rows", failing)
     with pytest.raises(RuntimeError, match="power cut"):
         training.train(dataset, TINY_MODEL, TINY_TRAIN, tmp_path / "work", tmp_path)
     assert not (tmp_path / "model.npz").exists()
-    monkeypatch.setattr(training, "batch_rows", rows)
+    monkeypatch.setattr(loader, "batch_rows", rows)
     report = training.train(dataset, TINY_MODEL, TINY_TRAIN, tmp_path / "work", tmp_path)
     assert report["speed"]["steps_in_this_process"] == 5
     assert same_bytes(straight, tmp_path)
@@ -95,8 +102,8 @@ def test_killed_process_continues_to_the_same_bytes(dataset, straight, tmp_path,
     (tmp_path / "train.json").write_text(json.dumps(as_dict(TINY_TRAIN)))
     # Steps take a moment, so that the signal meets the run between its first checkpoint and its end.
     slow = (
-        "import sys, time; from unimat.model import training; from unimat.cli import main; rows = training.batch_rows\n"
-        "training.batch_rows = lambda *a: (time.sleep(0.3), rows(*a))[1]\n"
+        "import sys, time; from unimat.model import loader; from unimat.cli import main; rows = loader.batch_rows\n"
+        "loader.batch_rows = lambda *a: (time.sleep(0.3), rows(*a))[1]\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     command = [
@@ -137,6 +144,23 @@ def test_changed_dataset_is_refused(straight, tmp_path):
         training.train(tmp_path / "other", TINY_MODEL, TINY_TRAIN, straight / "work", tmp_path)
 
 
+def test_size_of_shards_changes_no_byte(straight, tmp_path):
+    """Nor does it make another dataset: the working folder of one is continued with the other."""
+    write_tiny_dataset(tmp_path / "cut", shard_rows=3)
+    assert len(list((tmp_path / "cut" / "train").glob("*.arrow"))) == 7
+    training.train(tmp_path / "cut", TINY_MODEL, TINY_TRAIN, tmp_path / "work", tmp_path)
+    assert same_bytes(straight, tmp_path)
+    report = training.train(tmp_path / "cut", TINY_MODEL, TINY_TRAIN, straight / "work", tmp_path)
+    assert report["speed"]["steps_in_this_process"] == 0
+
+
+def test_thread_of_the_loader_ends_with_the_run(dataset, tmp_path):
+    hurried = dataclasses.replace(TINY_TRAIN, time_limit_minutes=1e-9)
+    with pytest.raises(Interrupted):
+        training.train(dataset, TINY_MODEL, hurried, tmp_path / "work", tmp_path)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+
+
 def test_loss_that_is_not_finite_stops_the_run(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "make_optimizer", lambda settings: _explodes_at(5))
     with pytest.raises(UserError, match=r"not finite at step 6; the last good checkpoint is of step 3"):
@@ -149,17 +173,6 @@ def _explodes_at(step):
 
     schedule = lambda count: jnp.where(count == step - 1, jnp.inf, 1e-3)  # noqa: E731
     return optax.adam(schedule)
-
-
-def test_epochs_are_permutations_and_batches_a_function_of_seed_and_step():
-    n, size = 10, 4
-    drawn = np.concatenate([training.batch_rows(7, step, size, n) for step in range(10)])
-    for epoch in range(4):
-        assert sorted(drawn[epoch * n : (epoch + 1) * n]) == list(range(n))
-    assert drawn[:n].tolist() != drawn[n : 2 * n].tolist()
-    np.testing.assert_array_equal(training.batch_rows(7, 3, size, n), drawn[12:16])
-    assert len(training.batch_rows(0, 5, 25, n)) == 25  # a batch of more than two epochs
-    assert training.batch_rows(8, 0, n, n).tolist() != training.batch_rows(7, 0, n, n).tolist()
 
 
 def test_learning_rate_rises_and_falls():
@@ -181,15 +194,15 @@ def test_learning_rate_rises_and_falls():
 
 def test_average_of_parameters_follows_its_definition(dataset):
     settings = dataclasses.replace(TINY_TRAIN, ema_decay=0.15, warmup_steps=0)
-    encoding, split = read_encoding(dataset), read_split(dataset / "train.arrow")
+    encoding, batches = read_encoding(dataset), loader_of(dataset, 8)
     network = networks.build(TINY_MODEL, encoding)
     optimizer = training.make_optimizer(settings)
     state = training.initial_state(network, optimizer, 0)
     step = jax.jit(training.make_step(network, optimizer, encoding, TINY_MODEL, settings))
-    arrays, weight = training.on_device(split), lambda tree: np.asarray(jax.tree.leaves(tree["out"])[0], float)
+    weight = lambda tree: np.asarray(jax.tree.leaves(tree["out"])[0], float)  # noqa: E731
     expected = weight(state.ema_params)
     for i in range(3):
-        state = step(state, arrays, training.batch_rows(0, i, 8, len(split)))
+        state = step(state, batches.batch(i))
         decay = min(0.15, (1 + i) / (10 + i))  # 0.1, then 0.15
         expected = decay * expected + (1 - decay) * weight(state.params)
         np.testing.assert_allclose(weight(state.ema_params), expected, rtol=1e-4, atol=1e-9)
@@ -198,7 +211,7 @@ def test_average_of_parameters_follows_its_definition(dataset):
 @pytest.mark.parametrize("form", ["raw", "circle"])
 def test_no_type_is_promoted_silently(dataset, form):
     settings = dataclasses.replace(TINY_MODEL, coordinate_form=form)
-    encoding, split = read_encoding(dataset), read_split(dataset / "train.arrow")
+    encoding, batch = read_encoding(dataset), loader_of(dataset, 20).batch(0)
     network = networks.build(settings, encoding)
     params = jax.eval_shape(lambda key: network.init(key=key), jax.random.key(0))
     loss = training.make_loss(network, encoding, settings, TINY_TRAIN)
@@ -207,6 +220,6 @@ def test_no_type_is_promoted_silently(dataset, form):
     keys = jax.random.split(jax.random.key(0), 2)
     noisy = {name: jnp.zeros((2, *shape)) for name, shape in network.shapes.items()}
     with jax.numpy_dtype_promotion("strict"):
-        value, _ = jax.eval_shape(lambda p: loss(p, training.on_device(split), keys[0], True), params)
+        value, _ = jax.eval_shape(lambda p: loss(p, batch, keys[0], True), params)
         state = jax.eval_shape(denoise, params, noisy, keys, jnp.arange(4))
     assert {value.dtype, *(x.dtype for x in state.values())} == {jnp.dtype("float32")}

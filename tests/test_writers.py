@@ -11,7 +11,8 @@ from pymatgen.core import Structure
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError
 from unimat.materials.ingest import read_crystals
-from unimat.materials.structures import from_structure, lattice_matrix, to_structure
+from unimat.materials.lattices import lattice_matrix
+from unimat.materials.structures import from_structure, to_structure
 from unimat.materials.writers import FORMATS, file_names, write_as
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from unimat.errors import UserError
@@ -152,6 +153,8 @@ def from_crystals(
     crystals: Iterable[Crystal],
     units: Mapping[str, str] | None = None,
     descriptions: Mapping[str, str] | None = None,
+    fields: Sequence[pa.Field] | None = None,
+    unique: bool = True,
     **metadata: Any,
 ) -> CrystalTable:
     """Crystal table of `crystals`; their properties become columns, in the order first seen.
@@ -159,27 +162,40 @@ def from_crystals(
     Args:
         units: unit of each property column, e.g. ``{"band_gap": "eV"}``.
         descriptions: meaning of each property column.
+        fields: the property columns to make, with their types, in place of all that occur.
+        unique: refuse ids that occur twice.
         metadata: entries for the table's metadata.
 
     Raises:
         UserError: if a material_id occurs twice.
     """
     crystals = list(crystals)
-    _refuse_duplicates([crystal.material_id for crystal in crystals])
-    names = list(dict.fromkeys(name for crystal in crystals for name in crystal.properties))
-    arrays = [
-        pa.array([crystal.material_id for crystal in crystals], pa.string()),
-        pa.array([np.asarray(crystal.lattice, np.float64).ravel() for crystal in crystals], STRUCTURE_FIELDS[1].type),
-        pa.array([np.asarray(crystal.atomic_numbers, np.int16) for crystal in crystals], STRUCTURE_FIELDS[2].type),
-        pa.array(
-            [np.asarray(crystal.frac_coords, np.float64).ravel() for crystal in crystals], STRUCTURE_FIELDS[3].type
-        ),
-    ]
-    table = CrystalTable(pa.Table.from_arrays(arrays, schema=pa.schema(STRUCTURE_FIELDS)))
-    for name in names:
+    if unique:
+        _refuse_duplicates([crystal.material_id for crystal in crystals])
+    table = CrystalTable(pa.Table.from_arrays(_structure_arrays(crystals), schema=pa.schema(STRUCTURE_FIELDS)))
+    if fields is not None:
+        for field in fields:
+            values = pa.array([crystal.properties.get(field.name) for crystal in crystals], field.type)
+            table = CrystalTable(table.arrow.append_column(field, values))
+        return table.with_metadata(**metadata)
+    for name in dict.fromkeys(name for crystal in crystals for name in crystal.properties):
         values = [crystal.properties.get(name) for crystal in crystals]
         table = table.with_column(name, values, (units or {}).get(name, ""), (descriptions or {}).get(name, ""))
     return table.with_metadata(**metadata)
+
+
+def _structure_arrays(crystals: Sequence[Crystal]) -> list[pa.Array]:
+    counts = [len(crystal.atomic_numbers) for crystal in crystals]
+    starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    lattices = np.array([crystal.lattice for crystal in crystals], np.float64).ravel()
+    numbers = np.concatenate([np.zeros(0, np.int16), *(crystal.atomic_numbers for crystal in crystals)])
+    coords = np.concatenate([np.zeros((0, 3)), *(crystal.frac_coords for crystal in crystals)])
+    return [
+        pa.array([crystal.material_id for crystal in crystals], pa.string()),
+        pa.FixedSizeListArray.from_arrays(pa.array(lattices), 9).cast(STRUCTURE_FIELDS[1].type),
+        pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(numbers.astype(np.int16))),
+        pa.ListArray.from_arrays(pa.array(3 * starts, pa.int32()), pa.array(coords.ravel())),
+    ]
 
 
 def concatenate(tables: Sequence[CrystalTable]) -> CrystalTable:

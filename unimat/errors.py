@@ -21,6 +21,9 @@ class CrystalRejected(Exception):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple[type["CrystalRejected"], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)  # an exception is pickled by its message, which is one argument
+
 
 REJECTION_REASONS = {
     "unreadable": "the text could not be parsed as a crystal",
@@ -33,4 +36,8 @@ REJECTION_REASONS = {
     "degenerate_lattice": "the cell has no volume, or a length or angle that is not finite",
     "duplicate_id": "the material_id was already used by an earlier row",
     "no_atoms": "the crystal has no atoms",
+    "structure_missing": "the table lists the crystal, but no structure of it was found",
+    "not_in_table": "the structure is there, but the table does not list it",
+    "too_large": "the text of the structure is longer than any crystal of use",
+    "bad_value": "a property column holds text where a number is due",
 }

@@ -10,8 +10,9 @@ import numpy as np
 from harness import Figure, best_of, finish, peak_memory_mib, say
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
-from unimat.model.encoded import Encoding
-from unimat.model.encoding import decode, encode_dataset
+from unimat.model.encode_stream import Tally
+from unimat.model.encoded import EncodedCrystals, Encoding
+from unimat.model.encoding import chosen_grid, decode, encode_table
 from unimat.model.settings import EncodeSettings
 
 N_ELEMENTS, MAX_ATOMS = 89, 20  # as MP-20's
@@ -31,11 +32,13 @@ def made_up_crystals(n: int, seed: int) -> list[Crystal]:
     return crystals
 
 
-def encoded(table: CrystalTable) -> tuple[dict, Encoding]:
-    empty = table.take([])
-    splits, encoding, rejected = encode_dataset({"train": table, "val": empty, "test": empty}, EncodeSettings())
+def encoded(table: CrystalTable) -> tuple[EncodedCrystals, Encoding]:
+    settings, tally = EncodeSettings(), Tally()
+    grid = chosen_grid(settings)
+    crystals, rejected = encode_table(table, grid)
     assert not rejected, rejected[0]
-    return splits, encoding
+    tally.add("train", crystals, rejected)
+    return crystals, tally.encoding(grid, settings)
 
 
 def displacement(crystal: Crystal, back: Crystal) -> float:
@@ -59,10 +62,10 @@ def main() -> None:
     crystals = made_up_crystals(args.n, args.seed)
     table = from_crystals(crystals)
     say("encoding")
-    encode_time, (splits, encoding) = best_of(lambda: encoded(table), args.repeats)
+    encode_time, (compact, encoding) = best_of(lambda: encoded(table), args.repeats)
     say("decoding")
     rows = range(args.n)
-    decode_time, back = best_of(lambda: [decode(encoding, splits["train"], row) for row in rows], args.repeats)
+    decode_time, back = best_of(lambda: [decode(encoding, compact, row) for row in rows], args.repeats)
     say("building pymatgen structures")
     from unimat.materials.structures import to_structure
 

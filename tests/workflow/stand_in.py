@@ -6,7 +6,7 @@ import sys
 
 NAMES = {
     "ingest": ["train.parquet", "val.parquet", "test.parquet", "rejected.parquet", "card.json", "card.html"],
-    "encode": ["train.arrow", "val.arrow", "test.arrow", "encoding.json", "rejected.parquet"],
+    "encode": ["train/shard", "val/shard", "test/shard", "encoding.json", "rejected.parquet"],
     "train": ["model.npz", "history.csv", "training.json"],
     "sample": ["crystals.parquet", "rejected.parquet", "sampling.json"],
     "select": ["crystals.parquet", "rejected.parquet"],

@@ -1,5 +1,6 @@
 """The workflow's own linters."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,10 @@ def test_snakemake_lint_finds_nothing(run: Run):
 
 def test_snakefmt_would_change_nothing():
     program = Path(sys.executable).with_name("snakefmt")
-    done = subprocess.run([program, "--check", "workflow"], cwd=ROOT, capture_output=True, text=True, check=False)
+    path = os.pathsep.join([str(program.parent), os.environ["PATH"]])  # snakefmt calls shfmt by name
+    done = subprocess.run(
+        [program, "--check", "workflow"], cwd=ROOT, capture_output=True, text=True, check=False, env={"PATH": path}
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -1,6 +1,7 @@
 """The command line: one subcommand per acting rule of the workflow, each usable by hand."""
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -31,6 +32,15 @@ COMMANDS = {
 }
 
 
+# What the disk may refuse; the remedy is the user's.
+STORAGE = {
+    errno.ENOSPC: "no space left on the disk: make room, or write elsewhere, and run the command again",
+    errno.EDQUOT: "the disk quota is used up: make room, or write elsewhere, and run the command again",
+    errno.EROFS: "the disk is read-only: write elsewhere",
+    errno.EACCES: "permission denied: check who owns the folder, or write elsewhere",
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 on bad input, 130 when interrupted."""
     argv = sys.argv[1:] if argv is None else argv
@@ -55,6 +65,12 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except BrokenPipeError:  # the reader of our output (head, say) has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if args.debug or error.errno not in STORAGE:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"unimat {args.command}: error: {STORAGE[error.errno]}{where}; nothing was half-written", file=sys.stderr)
+        return 2
     return 0
 
 

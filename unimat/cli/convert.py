@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", choices=["parquet", "cif", "poscar", "extxyz", "csv"], help="form, if not by OUT's name"
     )
     parser.add_argument("--settings", help="names of columns: JSON text, or a JSON or YAML file")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="worker processes (default: 1)")
     parser.add_argument("--rejected", type=Path, help="rejected table to write")
 
 
@@ -29,7 +30,8 @@ def run(args: argparse.Namespace) -> None:
     from unimat.settings import load_settings
 
     form = args.to or form_of(args.out)
-    table, rejected = read_crystals(args.source, load_settings(ConvertSettings, args.settings, "convert"))
+    settings = load_settings(ConvertSettings, args.settings, "convert")
+    table, rejected = read_crystals(args.source, settings, max(1, args.processes))
     n = len(table) + len(rejected)
     if form == "parquet":
         table = table.with_metadata(n_requested=n)  # the denominator of every rate of this set

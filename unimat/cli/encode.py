@@ -1,7 +1,8 @@
 """Lay crystals over the periodic table as compact arrays.
 
-Reads the crystal tables of the three splits and writes train.arrow, val.arrow, test.arrow, encoding.json and
-rejected.parquet (crystals outside the grid or too large for it, with the reason) into the folder --out.
+Streams the crystal tables of the three splits into the folder --out: shards of compact arrays under train/, val/ and
+test/, rejected.parquet (crystals outside the grid or too large for it, with the reason) and, last, encoding.json, which
+lists the shards. Tables of any size fit: only one part of them is in memory.
 """
 
 import argparse
@@ -20,19 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{split}", required=True, metavar="PARQUET", help=f"crystal table of the {split} split")
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="encode section of the configuration")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the encoded dataset")
+    parser.add_argument("--shard-rows", type=int, metavar="N", help="crystals of a shard; changes no result")
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat import crystal_table
-    from unimat.model.encoded import SPLITS, write_dataset
-    from unimat.model.encoding import encode_dataset
+    from unimat import crystal_stream
+    from unimat.model.encode_stream import encode_dataset
+    from unimat.model.encoded import SPLITS
     from unimat.model.settings import EncodeSettings
+    from unimat.model.shards import SHARD_ROWS
     from unimat.settings import load_settings
 
     settings = load_settings(EncodeSettings, args.settings, "encode")
-    tables = {name: crystal_table.read(getattr(args, name)) for name in SPLITS}
-    splits, encoding, rejected = encode_dataset(tables, settings)
-    write_dataset(args.out, splits, encoding, rejected)
-    total = sum(len(table) for table in tables.values())
+    paths = {name: getattr(args, name) for name in SPLITS}
+    total = sum(crystal_stream.n_rows(path) for path in paths.values())
+    tables = {name: crystal_stream.batches(path) for name, path in paths.items()}
+    shard_rows = SHARD_ROWS if args.shard_rows is None else args.shard_rows
+    encoding = encode_dataset(tables, settings, args.out, shard_rows, total)
     shape = " x ".join(map(str, encoding.tensor_shape))
-    logger.info("encoded %d of %d crystals as %s tensors (L x H x W)", total - len(rejected), total, shape)
+    logger.info("encoded %d of %d crystals as %s tensors (L x H x W)", total - encoding.n_rejected, total, shape)

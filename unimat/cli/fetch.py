@@ -1,7 +1,7 @@
 """Bring the files of a published dataset into a folder, checked against its publisher's checksums.
 
-Files are copied from a local mirror where there is one (--mirror, or the environment variable UNIMAT_DATA_DIR, a folder
-that holds <dataset>/<file>) and downloaded otherwise. Writes manifest.json beside them.
+Files are taken from --file, or copied from a local mirror where there is one (--mirror, or the environment variable
+UNIMAT_DATA_DIR, a folder that holds <dataset>/<file>), and downloaded otherwise. Writes manifest.json beside them.
 """
 
 import argparse
@@ -12,9 +12,21 @@ EXAMPLE = "unimat fetch --dataset carbon_24 --out resources/carbon_24"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="carbon_24, perov_5, mp_20 or silicon_carbon")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        metavar="NAME",
+        help="carbon_24, perov_5, mp_20, alex_mp_20, gnome or silicon_carbon",
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder for the files and manifest.json")
     parser.add_argument("--mirror", type=Path, help="folder to copy from (default: UNIMAT_DATA_DIR, if set)")
+    parser.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        metavar="KEY=PATH",
+        help="local file of any name in place of a published one; KEY is train, val or test (GNoME: table, structures)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -22,10 +34,20 @@ def run(args: argparse.Namespace) -> None:
     from unimat.materials.fetch import fetch_dataset
 
     log = logging.getLogger("unimat.fetch")
-    manifest = fetch_dataset(dataset_named(args.dataset), args.out, args.mirror)
+    manifest = fetch_dataset(dataset_named(args.dataset), args.out, args.mirror, _by_key(args.file))
     if manifest["embedded"]:
         log.info("%s is embedded in unimat: nothing to download", args.dataset)
         return
     files = manifest["files"]
     verified = sum(entry["verified"] for entry in files)
-    log.info("%d of %d files are the publisher's, by checksum -> %s", verified, len(files), args.out)
+    log.info("%d of %d files agree with a checksum of the publisher -> %s", verified, len(files), args.out)
+
+
+def _by_key(given: list[str]) -> dict[str, str]:
+    from unimat.errors import UserError
+
+    pairs = [text.partition("=") for text in given]
+    for key, equals, path in pairs:
+        if not (key and equals and path):
+            raise UserError(f"--file {key}{equals}{path}: expected KEY=PATH, such as train=/data/train.csv")
+    return {key: path for key, _, path in pairs}

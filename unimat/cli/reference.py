@@ -1,7 +1,9 @@
 """Build the hull reference that stabilities are judged against.
 
-Either the converged crystals of a set that was relaxed by the same engine, or the Materials Project's published hull
-with the MP2020 corrections applied.
+It is made of the converged crystals of a set that the same engine relaxed; of the summaries published with GNoME, its
+own and the Materials Project's; of entries of the Materials Project's API; of a JSON of pymatgen's entries; of a table
+of your own; or of several of these together. Writes reference.parquet (one row per phase) and reference.json (counts,
+checksums, what was shifted and left out).
 """
 
 import argparse
@@ -16,34 +18,37 @@ EXAMPLE = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", help="hull settings: JSON text, or a JSON or YAML file")
-    parser.add_argument("--relaxed", type=Path, help="relaxed crystal table, for a reference of kind `set`")
+    parser.add_argument(
+        "--relaxed",
+        action="append",
+        default=[],
+        metavar="[SET=]FILE",
+        help="relaxed crystal table, for a reference of kind `set`; once for each such set of a combined reference",
+    )
+    parser.add_argument("--processes", type=int, default=2, help="processes that correct energies (default: 2)")
     parser.add_argument("--out", required=True, type=Path, help="folder for reference.parquet and reference.json")
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat.errors import UserError
     from unimat.files import write_json
     from unimat.materials import reference
+    from unimat.materials.references.build import build, summary
     from unimat.materials.stability_settings import HullSettings
     from unimat.settings import load_settings
 
     chosen = load_settings(HullSettings, args.settings, "hull").reference
-    if chosen.kind == "set":
-        if args.relaxed is None:
-            raise UserError("a reference of kind 'set' needs --relaxed, the relaxed table of that set")
-        from unimat import crystal_table
-
-        built = reference.from_relaxed(crystal_table.read(args.relaxed), chosen.set)
-    else:
-        from unimat.materials.materials_project import load_reference
-
-        if chosen.path is None:
-            raise UserError("hull.reference.path is missing: the Materials Project summary published with GNoME (CSV)")
-        built = load_reference(reference.find_file(chosen.path))
+    relaxed = dict(_named(text, chosen.set) for text in args.relaxed)
+    built = build(chosen, relaxed, args.processes)
     reference.write(built, args.out / "reference.parquet")
-    about = {key: getattr(built, key) for key in ("name", "source", "licence", "energy_type")}
-    elements = sorted(element.symbol for element in built.elements)
-    write_json(args.out / "reference.json", {**about, "n_entries": len(built.entries), "elements": elements})
+    about = summary(built)
+    write_json(args.out / "reference.json", about)
     logging.getLogger("unimat.reference").info(
-        "hull reference %r: %d phases of %d elements -> %s", built.name, len(built.entries), len(elements), args.out
-    )
+        "hull reference %r: %d phases of %d elements, %d shifted, %d left out -> %s",
+        built.name, len(built.entries), len(about["elements"]), about["n_shifted"], about["n_dropped"], args.out,
+    )  # fmt: skip
+
+
+def _named(text: str, single: str) -> tuple[str, Path]:
+    """Name of the set and its file; a file alone is that of the `single` set."""
+    name, equals, path = text.partition("=")
+    return (name, Path(path)) if equals and not Path(text).exists() else (single, Path(text))

@@ -1,33 +1,64 @@
 """Data card of an ingested dataset: what is in it, what was refused and why, and whose it is."""
 
 import collections
-import itertools
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
+import pyarrow.parquet as pq
 
-from unimat.crystal_table import Crystal, CrystalTable, Rejected
+from unimat.crystal_stream import batches, empty_like
+from unimat.crystal_table import CrystalTable, Rejected
 from unimat.errors import REJECTION_REASONS
+from unimat.materials.compositions import element_counts
+from unimat.materials.duplicates import duplicates
 from unimat.materials.ingest import Ingested
 from unimat.materials.ingest_settings import IngestSettings
-from unimat.materials.sources import Plan
-from unimat.materials.structures import reduced_formula, shortest_distance, space_group_number
+from unimat.materials.plan import Plan
 from unimat.periodic_table import SYMBOLS
 from unimat.settings import as_dict
 
-FINGERPRINT = (
-    "equal reduced formula, volume per atom rounded to 0.01 Å^3, shortest distance rounded to 0.01 Å and space group "
-    "(spglib, within 0.01 Å); quick, but it misses copies that differ by more than rounding, and may join different "
-    "crystals that agree in all four, as many of one composition do"
-)
+
+@dataclasses.dataclass(frozen=True)
+class Distributions:
+    """Values of each crystal of one split, for quantiles and histograms; single precision, 40 bytes a crystal.
+
+    Attributes:
+        n_atoms: (m,) atoms per cell.
+        lattice: what `lattice_values` gives, (m,) each.
+        elements: (119,) crystals that hold each element, by atomic number.
+    """
+
+    n_atoms: np.ndarray
+    lattice: dict[str, np.ndarray]
+    elements: np.ndarray
 
 
-def data_card(plan: Plan, ingested: Ingested, settings: IngestSettings) -> dict[str, Any]:
-    """The card as a JSON-ready mapping; every rate has its numerator and denominator."""
-    tables, n_read = ingested.tables, sum(ingested.n_read.values())
+def distributions(path: Path) -> Distributions:
+    """Distributions of the crystal table in a file, read in batches."""
+    n_atoms, lattices, elements = [np.zeros(0, np.int32)], [], np.zeros(len(SYMBOLS) + 1, np.int64)
+    for batch in batches(path):
+        n_atoms.append(batch.n_atoms.astype(np.int32))
+        lattices.append({name: values.astype(np.float32) for name, values in lattice_values(batch).items()})
+        elements += (element_counts(batch) > 0).sum(0)
+    names = lattices[0] if lattices else {}
+    lattice = {name: np.concatenate([values[name] for values in lattices]) for name in names}
+    return Distributions(np.concatenate(n_atoms), lattice, elements)
+
+
+def data_card(
+    plan: Plan, ingested: Ingested, settings: IngestSettings, values: Mapping[str, Distributions]
+) -> dict[str, Any]:
+    """The card as a JSON-ready mapping; every rate has its numerator and denominator.
+
+    Args:
+        values: distributions of each split.
+    """
+    n_read = sum(ingested.n_read.values())
+    elements = np.sum([each.elements for each in values.values()], axis=0)
     return {
         "format": 1,
         "name": plan.name,
@@ -41,14 +72,14 @@ def data_card(plan: Plan, ingested: Ingested, settings: IngestSettings) -> dict[
         "split": ingested.split_method,
         "rows_read": n_read,
         "rows_read_by_split": {split or "not given": n for split, n in sorted(ingested.n_read.items())},
-        "crystals": {split: len(table) for split, table in tables.items()},
+        "crystals": dict(ingested.n),
         "rejected": _rejected(ingested.rejected, n_read),
-        "atoms_per_cell": {split: _counted(table.n_atoms) for split, table in tables.items()},
-        "elements": _elements(tables),
-        "lattice": {split: _lattice_summary(table) for split, table in tables.items()},
-        "properties": _properties(tables),
-        "duplicates": _duplicates(tables),
-        "settings": {key: value for key, value in as_dict(settings).items() if key not in ("mirror", "n_processes")},
+        "atoms_per_cell": {split: _counted(each.n_atoms) for split, each in values.items()},
+        "elements": {SYMBOLS[z - 1]: int(elements[z]) for z in np.flatnonzero(elements)},
+        "lattice": {split: _lattice_summary(each.lattice) for split, each in values.items()},
+        "properties": _properties(ingested.tables),
+        "duplicates": duplicates(ingested.tables),
+        "settings": {key: value for key, value in as_dict(settings).items() if key not in ("mirror", "files")},
     }
 
 
@@ -72,37 +103,6 @@ def lattice_values(table: CrystalTable) -> dict[str, np.ndarray]:
     }
 
 
-def fingerprints(tables: Mapping[str, CrystalTable]) -> dict[str, list[tuple[Any, ...]]]:
-    """Fingerprint of each crystal of each table, as `FINGERPRINT` says.
-
-    Distance and space group, which cost most, are found only where formula and volume occur more than once.
-    """
-    coarse = {split: _formulas_and_volumes(table) for split, table in tables.items()}
-    occurrences = collections.Counter(itertools.chain.from_iterable(coarse.values()))
-    n_shared = sum(count for count in occurrences.values() if count > 1)
-    with tqdm(total=n_shared, desc="duplicates", unit=" crystals", disable=None) as bar:
-        return {
-            split: [
-                (*key, *_finer(tables[split][index], bar)) if occurrences[key] > 1 else key
-                for index, key in enumerate(keys)
-            ]
-            for split, keys in coarse.items()
-        }
-
-
-def _formulas_and_volumes(table: CrystalTable) -> list[tuple[str, float]]:
-    if not len(table):
-        return []
-    numbers = np.split(table.flat_atomic_numbers, table.atom_offsets[1:-1])
-    volumes = np.abs(np.linalg.det(table.lattices)) / table.n_atoms
-    return [(reduced_formula(z), round(float(volume), 2)) for z, volume in zip(numbers, volumes, strict=True)]
-
-
-def _finer(crystal: Crystal, bar: tqdm) -> tuple[float, int]:
-    bar.update()
-    return round(shortest_distance(crystal), 2), space_group_number(crystal)
-
-
 def _completeness(plan: Plan, n_read: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """Rows read against rows published, for each split that has a published number."""
     return {split: {"count": n_read.get(split, 0), "of": n} for split, n in plan.n_rows.items()}
@@ -121,20 +121,8 @@ def _counted(values: np.ndarray) -> dict[str, int]:
     return {str(value): int(count) for value, count in zip(*np.unique(values, return_counts=True), strict=True)}
 
 
-def _elements(tables: Mapping[str, CrystalTable]) -> dict[str, int]:
-    """Number of crystals, over all splits, that hold each element."""
-    counts = np.zeros(len(SYMBOLS) + 1, np.int64)
-    for table in tables.values():
-        rows = np.repeat(np.arange(len(table)), table.n_atoms)
-        pairs = np.unique(np.stack([rows, table.flat_atomic_numbers], axis=1), axis=0)
-        counts += np.bincount(pairs[:, 1], minlength=len(counts))
-    return {SYMBOLS[z - 1]: int(counts[z]) for z in np.flatnonzero(counts)}
-
-
-def _lattice_summary(table: CrystalTable) -> dict[str, dict[str, float]]:
-    if not len(table):
-        return {}
-    return {name: _quantiles(values) for name, values in lattice_values(table).items()}
+def _lattice_summary(values: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    return {name: _quantiles(each) for name, each in values.items() if len(each)}
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float]:
@@ -143,36 +131,22 @@ def _quantiles(values: np.ndarray) -> dict[str, float]:
         "min": round(low, 4),
         "median": round(median, 4),
         "max": round(high, 4),
-        "mean": round(float(values.mean()), 4),
+        "mean": round(float(values.mean(dtype=np.float64)), 4),
     }
 
 
-def _properties(tables: Mapping[str, CrystalTable]) -> dict[str, Any]:
-    names = dict.fromkeys(name for table in tables.values() for name in table.property_names)
-    return {
-        name: _property(name, [table for table in tables.values() if name in table.property_names]) for name in names
-    }
+def _properties(tables: Mapping[str, Path]) -> dict[str, Any]:
+    empty = empty_like(next(iter(tables.values())))
+    return {name: _property(name, empty.unit(name), tables.values()) for name in empty.property_names}
 
 
-def _property(name: str, tables: Sequence[CrystalTable]) -> dict[str, Any]:
-    columns = [table.arrow.column(name) for table in tables]
+def _property(name: str, unit: str, tables: Iterable[Path]) -> dict[str, Any]:
+    # One column at a time: all of them would not fit where the rows are millions.
+    columns = [pq.read_table(path, columns=[name]).column(0) for path in tables]
     n, n_null = sum(map(len, columns)), sum(column.null_count for column in columns)
-    entry: dict[str, Any] = {"unit": tables[0].unit(name), "with_value": {"count": n - n_null, "of": n}}
-    values = np.concatenate([table.column(name) for table in tables])
+    entry: dict[str, Any] = {"unit": unit, "with_value": {"count": n - n_null, "of": n}}
     if pa.types.is_floating(columns[0].type):  # a mean of space group numbers would mean nothing
+        values = np.concatenate([column.to_numpy() for column in columns])
         finite = values[np.isfinite(values)]
         entry.update(_quantiles(finite) if len(finite) else {})
     return entry
-
-
-def _duplicates(tables: Mapping[str, CrystalTable]) -> dict[str, Any]:
-    prints = fingerprints(tables)
-    within = {split: {"count": len(values) - len(set(values)), "of": len(values)} for split, values in prints.items()}
-    splits = list(prints)
-    across = {
-        f"{later} in {earlier}": {"count": sum(p in set_of_earlier for p in prints[later]), "of": len(prints[later])}
-        for i, earlier in enumerate(splits)
-        for set_of_earlier in [set(prints[earlier])]
-        for later in splits[i + 1 :]
-    }
-    return {"method": FINGERPRINT, "within": within, "across": across}

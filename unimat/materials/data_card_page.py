@@ -13,8 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unimat.crystal_table import CrystalTable
-from unimat.materials.data_card import lattice_values
+from unimat.materials.data_card import Distributions
 from unimat.periodic_table import CELL_OF_SYMBOL, N_COLUMNS, N_ROWS
 
 COLOUR_OF_SPLIT = {"train": "#33658a", "val": "#d9822b", "test": "#3a8f5c"}
@@ -30,14 +29,14 @@ _LABELS = {
 }
 
 
-def card_page(card: Mapping[str, Any], tables: Mapping[str, CrystalTable]) -> str:
-    """HTML of `card`, with distributions drawn from `tables`; the same input gives the same bytes."""
+def card_page(card: Mapping[str, Any], values: Mapping[str, Distributions]) -> str:
+    """HTML of `card`, with the splits' distributions drawn; the same input gives the same bytes."""
     loader = jinja2.PackageLoader("unimat.materials", "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["percent"] = percent
-    filled = {split: table for split, table in tables.items() if len(table)}
+    filled = {split: each for split, each in values.items() if len(each.n_atoms)}
     return environment.get_template("data_card.html").render(
         card=card,
         cells=element_cells(card["elements"], sum(card["crystals"].values())),
@@ -63,7 +62,7 @@ def element_cells(counts: Mapping[str, int], n_crystals: int) -> list[list[dict[
     return rows
 
 
-def n_atoms_figure(tables: Mapping[str, CrystalTable]) -> str:
+def n_atoms_figure(values: Mapping[str, Distributions]) -> str:
     """SVG: share of crystals by number of atoms per cell, for each split."""
 
     def draw(axes: Axes, splits: Mapping[str, np.ndarray]) -> None:
@@ -74,13 +73,15 @@ def n_atoms_figure(tables: Mapping[str, CrystalTable]) -> str:
         axes.set_xlabel("atoms per cell")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    return _figure("n_atoms", [({split: table.n_atoms for split, table in tables.items()}, draw)], (6.5, 2.6))
+    return _figure("n_atoms", [({split: each.n_atoms for split, each in values.items()}, draw)], (6.5, 2.6))
 
 
-def lattice_figure(tables: Mapping[str, CrystalTable]) -> str:
+def lattice_figure(values: Mapping[str, Distributions]) -> str:
     """SVG: distributions of cell lengths, cell angles, density and volume per atom, for each split."""
-    values = {split: lattice_values(table) for split, table in tables.items()}
-    panels = [({s: v[name] for s, v in values.items()}, _histogram(label)) for name, label in _LABELS.items()]
+    panels = [
+        ({split: each.lattice[name] for split, each in values.items()}, _histogram(label))
+        for name, label in _LABELS.items()
+    ]
     return _figure("lattice", panels, (10.5, 7.0), n_columns=3)
 
 

@@ -17,7 +17,8 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedE
 
 from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
-from unimat.materials.reference import Reference
+from unimat.materials.reference import Reference, scheme_of, version_of
+from unimat.materials.references.pseudopotentials import GNOME, MATERIALS_PROJECT, shift_per_atom
 from unimat.materials.stability_settings import HullSettings
 from unimat.materials.structures import to_structure
 
@@ -32,7 +33,6 @@ class Hulls:
 
     def __init__(self, reference: Reference):
         self.reference = reference
-        self._elements = [elements_of(entry.composition) for entry in reference.entries]
         self._pure_elements = reference.pure_elements
         self._diagrams: dict[frozenset[Element], PhaseDiagram] = {}
 
@@ -41,7 +41,7 @@ class Hulls:
         return sorted(element.symbol for element in elements - self._pure_elements)
 
     def diagram(self, elements: frozenset[Element]) -> PhaseDiagram:
-        """Phase diagram of all reference entries within `elements`.
+        """Phase diagram of the reference's phases within `elements`, the lowest of each composition.
 
         Raises:
             UserError: if the reference has no phase of one of the elements.
@@ -52,10 +52,9 @@ class Hulls:
                 " choose one that has"
             )
         if elements not in self._diagrams:
-            entries = [
-                entry for entry, own in zip(self.reference.entries, self._elements, strict=True) if own <= elements
-            ]
-            self._diagrams[elements] = PhaseDiagram(entries)
+            entries = self.reference.entries
+            rows = entries.lowest(entries.within(elements))
+            self._diagrams[elements] = PhaseDiagram([entries[row] for row in rows.tolist()])
         return self._diagrams[elements]
 
     def judge(self, composition: Composition, energy_per_atom: float) -> dict[str, float | str]:
@@ -84,22 +83,28 @@ def stability_table(table: CrystalTable, reference: Reference, settings: HullSet
     Raises:
         UserError: if the energies of the table and of the reference do not mean the same thing.
     """
-    refuse_strangers(table.metadata.get("energy_type", {}), reference)
-    hulls = Hulls(reference)
+    energy_type = table.metadata.get("energy_type", {})
+    refuse_strangers(energy_type, reference)
+    hulls, sign = Hulls(reference), shift_sign(energy_type, reference)
     rows, unjudged = [], []
     for crystal in table:
         structure = to_structure(crystal)
         energy, converged = crystal.properties["energy_per_atom"], bool(crystal.properties["converged"])
-        if missing := hulls.missing_elements(elements_of(structure.composition)):
+        composition = structure.composition
+        if missing := hulls.missing_elements(elements_of(composition)):
             unjudged.append(f"{crystal.material_id} ({', '.join(missing)})")
         rows.append(
             {
                 "material_id": crystal.material_id,
-                "formula": structure.composition.reduced_formula,
+                "formula": composition.reduced_formula,
                 "n_atoms": len(structure),
                 "converged": converged,
                 "energy_per_atom": energy,
-                **(hulls.judge(structure.composition, energy) if converged and not missing else {}),
+                **(
+                    hulls.judge(composition, energy + sign * shift_per_atom(composition))
+                    if converged and not missing
+                    else {}
+                ),
                 "spacegroup_number": _spacegroup(structure),
             }
         )
@@ -129,17 +134,34 @@ def refuse_strangers(energy_type: dict[str, str], reference: Reference) -> None:
                 f"energies of this set have {key} {energy_type.get(key)!r}, those of the hull reference"
                 f" {reference.name!r} {theirs.get(key)!r}: they cannot share a hull; relax both with one engine"
             )
-    corrections = {str(each.get("corrections")).split(",")[0] for each in (energy_type, theirs)}
-    if len(corrections) > 1:
+    if scheme_of(energy_type) != scheme_of(theirs):
         raise UserError(
             f"energies of this set and of the hull reference {reference.name!r} carry different corrections:"
             f" {energy_type.get('corrections')!r} and {theirs.get('corrections')!r}"
         )
+    versions = version_of(energy_type), version_of(theirs)
+    if None not in versions and versions[0] != versions[1]:
+        log.warning(
+            "energies of this set carry %s corrections (%s), those of the hull another version of them (%s)",
+            scheme_of(theirs), *versions,
+        )  # fmt: skip
     if energy_type.get("calculator") != theirs.get("calculator"):
         log.warning(
             "energies by %s are judged against a hull by %s; their difference enters every decomposition energy",
             energy_type.get("calculator"), theirs.get("calculator"),
         )  # fmt: skip
+
+
+def shift_sign(energy_type: dict[str, str], reference: Reference) -> int:
+    """How often GNoME's pseudopotential shift is added to energies before they are judged: 1, 0 or -1.
+
+    Engines use the Materials Project's pseudopotentials, or learned from energies by them, unless they say otherwise.
+    """
+    theirs = reference.energy_type.get("pseudopotentials")
+    ours = energy_type.get("pseudopotentials", MATERIALS_PROJECT)
+    if theirs is None or theirs == ours:
+        return 0
+    return 1 if theirs == GNOME else -1
 
 
 def summary(
@@ -161,6 +183,7 @@ def summary(
         "reference_entries": len(reference.entries),
         "energy_type": table.metadata.get("energy_type", {}),
         "reference_energy_type": reference.energy_type,
+        "pseudopotential_shift": shift_sign(table.metadata.get("energy_type", {}), reference),
         "n_generated": generated,
         "n_relaxed": int(frame["converged"].sum()),
         "stable": rate(frame["stable"]),

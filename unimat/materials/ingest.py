@@ -1,71 +1,87 @@
-"""Crystals of any form to checked, reduced, split crystal tables."""
+"""Crystals of any form to checked, reduced, split crystal tables, in bounded memory.
+
+Crystals stream through the checks into one scratch table; what is kept of each in memory is its id, its split and the
+key of its group. Once all are known the splits are drawn, and a second pass deals the crystals out to their tables.
+"""
 
 import collections
+import contextlib
 import dataclasses
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from unimat import crystal_table
-from unimat.crystal_table import Crystal, CrystalTable, Rejected
+from unimat.crystal_stream import batches, writing
+from unimat.crystal_table import CrystalTable, Rejected
 from unimat.errors import UserError
-from unimat.materials.accept import Checks, outcomes_of
+from unimat.materials.accept import Checks, chunks_of
+from unimat.materials.compositions import chemical_system_keys, reduced_composition_keys
 from unimat.materials.ingest_settings import SPLITS, ConvertSettings, IngestSettings
-from unimat.materials.sources import Plan, plan_of_path
+from unimat.materials.plan import Plan
+from unimat.materials.sources import plan_of_path
 from unimat.materials.splits import draw_splits
-from unimat.materials.structures import chemical_system, reduced_formula
+
+_NOT_GIVEN = -1
 
 
 @dataclasses.dataclass(frozen=True)
 class Ingested:
-    """What ingestion makes of a dataset.
+    """What ingestion made of a dataset.
 
     Attributes:
-        tables: crystal table of each split.
+        tables: file of the crystal table of each split.
+        n: crystals of each split.
         rejected: crystals that cannot be used, with reasons.
         n_read: rows read of each split; the key "" holds rows that came without a split.
         split_method: how the splits came about, in words.
     """
 
-    tables: dict[str, CrystalTable]
+    tables: dict[str, Path]
+    n: dict[str, int]
     rejected: list[Rejected]
     n_read: dict[str, int]
     split_method: str
 
 
-def ingest(plan: Plan, settings: IngestSettings) -> Ingested:
-    """Crystal tables of `plan`'s sources; crystals that fail a check become rows of the rejected table.
+def ingest(plan: Plan, settings: IngestSettings, out: Path, n_processes: int = 1) -> Ingested:
+    """Write train.parquet, val.parquet, test.parquet and rejected.parquet of `plan`'s sources into folder `out`.
 
     Ids are unique over all splits: of rows with the same id the first stays.
 
     Raises:
-        UserError: if no crystal can be used, or a given split is asked for and the sources have none.
+        UserError: if no crystal can be used, a split that the sources give is empty, or a given split is asked for
+            and the sources have none.
     """
-    checks = Checks(settings.min_distance, settings.max_atoms, settings.elements, settings.reduction == "niggli")
-    outcomes = outcomes_of(plan.records(settings.limit), checks, settings.n_processes, "ingest")
-    rejected = [outcome.rejected for outcome in outcomes if outcome.rejected]
-    accepted = [(outcome.split, outcome.crystal) for outcome in outcomes if outcome.crystal]
-    if not accepted:
-        raise UserError(_nothing_usable(plan.name, rejected))
-    crystals = [crystal for _, crystal in accepted]
-    splits, method = _splits([split for split, _ in accepted], crystals, settings)
-    rows = {split: np.flatnonzero(np.array(splits) == split) for split in SPLITS}
-    return Ingested(
-        tables={split: plan.table([crystals[row] for row in rows[split]], split=split) for split in SPLITS},
-        rejected=rejected,
-        n_read=dict(collections.Counter(outcome.split or "" for outcome in outcomes)),
-        split_method=method,
+    checks = Checks(
+        settings.min_distance,
+        settings.max_atoms,
+        settings.elements,
+        settings.reduction,
+        settings.symmetry_tolerance,
+        plan.fields,
     )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        accepted = Path(scratch) / "accepted.parquet"
+        given, groups, rejected, n_read = _accept(plan, settings, checks, n_processes, accepted)
+        if not len(given):
+            raise UserError(_nothing_usable(plan.name, rejected))
+        splits, method = _splits(given, groups, settings)
+        _refuse_empty(plan, splits, n_read)
+        _deal(accepted, splits, plan, Path(scratch))
+        out.mkdir(exist_ok=True)
+        crystal_table.write_rejected(rejected, out / "rejected.parquet")
+        for split in SPLITS:
+            (Path(scratch) / f"{split}.parquet").replace(out / f"{split}.parquet")
+    n = {split: int((splits == index).sum()) for index, split in enumerate(SPLITS)}
+    return Ingested({split: out / f"{split}.parquet" for split in SPLITS}, n, rejected, dict(n_read), method)
 
 
-def write_tables(ingested: Ingested, out: Path) -> None:
-    """Write each split's table and the rejected table into folder `out`."""
-    for split, table in ingested.tables.items():
-        crystal_table.write(table, out / f"{split}.parquet")
-    crystal_table.write_rejected(ingested.rejected, out / "rejected.parquet")
-
-
-def read_crystals(path: str | Path, settings: ConvertSettings | None = None) -> tuple[CrystalTable, list[Rejected]]:
+def read_crystals(
+    path: str | Path, settings: ConvertSettings | None = None, n_processes: int = 1
+) -> tuple[CrystalTable, list[Rejected]]:
     """Crystal table of a file or folder of any readable form, structures as they are, and what could not be used.
 
     Overlapping atoms are let through by default: whether a set's crystals are valid is for the metrics to say.
@@ -75,12 +91,43 @@ def read_crystals(path: str | Path, settings: ConvertSettings | None = None) -> 
     """
     settings = settings or ConvertSettings()
     plan = plan_of_path(Path(path), settings)
-    outcomes = outcomes_of(plan.records(), Checks(settings.min_distance), settings.n_processes)
-    rejected = [outcome.rejected for outcome in outcomes if outcome.rejected]
-    crystals = [outcome.crystal for outcome in outcomes if outcome.crystal]
-    if not crystals and rejected:
+    chunks = list(chunks_of(plan.records(), Checks(settings.min_distance, fields=plan.fields), n_processes))
+    rejected = [row for chunk in chunks for row in chunk.rejected]
+    if not any(len(chunk.table) for chunk in chunks) and rejected:
         raise UserError(_nothing_usable(str(path), rejected))
-    return plan.table(crystals), rejected
+    return crystal_table.concatenate([chunk.table for chunk in chunks]).with_metadata(**plan.metadata), rejected
+
+
+def _accept(
+    plan: Plan, settings: IngestSettings, checks: Checks, n_processes: int, path: Path
+) -> tuple[np.ndarray, np.ndarray | None, list[Rejected], collections.Counter[str]]:
+    """Write all usable crystals to `path`; given split and group of each, rejected rows, rows read by split."""
+    keys_of = {"reduced_formula": reduced_composition_keys, "chemical_system": chemical_system_keys}
+    find = keys_of.get(settings.split.group_by)
+    given, groups, rejected, n_read = [], [], [], collections.Counter[str]()
+    with writing(path, plan.empty_table(), compression="lz4") as writer:  # read once and thrown away
+        for chunk in chunks_of(plan.records(settings.limit), checks, n_processes, "ingest"):
+            writer.write(chunk.table)
+            given += [SPLITS.index(split) if split else _NOT_GIVEN for split in chunk.splits]
+            groups += [find(chunk.table)] if find else []
+            rejected += chunk.rejected
+            n_read += chunk.n_read
+    joined = np.concatenate([np.zeros(0, np.uint64), *groups]) if find else None
+    return np.array(given, np.int8), joined, rejected, n_read
+
+
+def _deal(accepted: Path, splits: np.ndarray, plan: Plan, folder: Path) -> None:
+    """Write each crystal of `accepted` to the table of its split, in order."""
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(writing(folder / f"{split}.parquet", plan.empty_table(split=split))) for split in SPLITS
+        ]
+        start = 0
+        for batch in batches(accepted):
+            here = splits[start : start + len(batch)]
+            start += len(batch)
+            for index, writer in enumerate(writers):
+                writer.write(batch.take(here == index))
 
 
 def _nothing_usable(name: str, rejected: list[Rejected]) -> str:
@@ -92,25 +139,29 @@ def _nothing_usable(name: str, rejected: list[Rejected]) -> str:
     return f"dataset {name}: none of {len(rejected)} rows can be used ({counts}); look at the first, {first}"
 
 
-def _splits(given: list[str | None], crystals: list[Crystal], settings: IngestSettings) -> tuple[list[str], str]:
+def _splits(given: np.ndarray, groups: np.ndarray | None, settings: IngestSettings) -> tuple[np.ndarray, str]:
+    """Index into SPLITS of each crystal, and how it came about."""
     wanted = settings.split
-    n_given = sum(split is not None for split in given)
+    n_given = int((given != _NOT_GIVEN).sum())
     if wanted.kind == "given" or (wanted.kind == "auto" and n_given):
         if n_given < len(given):
             raise UserError(
                 f"dataset {settings.name}: {len(given) - n_given} of {len(given)} crystals have no split of their own; "
                 "give a source for each split, or set split.kind to fractions"
             )
-        return [split for split in given if split], "given by the source"
-    groups = _groups(crystals, wanted.group_by)
+        return given, "given by the source"
     method = f"drawn by seed {wanted.seed}, fractions {' : '.join(f'{share:g}' for share in wanted.fractions)}"
     if groups is not None:
         method += f", crystals of one {wanted.group_by.replace('_', ' ')} kept together"
-    return draw_splits(len(crystals), wanted.fractions, wanted.seed, groups), method
+    return draw_splits(len(given), wanted.fractions, wanted.seed, groups), method
 
 
-def _groups(crystals: list[Crystal], group_by: str) -> list[str] | None:
-    if group_by == "none":
-        return None
-    name = reduced_formula if group_by == "reduced_formula" else chemical_system
-    return [name(crystal.atomic_numbers) for crystal in crystals]
+def _refuse_empty(plan: Plan, splits: np.ndarray, n_read: collections.Counter[str]) -> None:
+    """UserError on a training split without crystals, or a source's own split of which nothing is left."""
+    for index, split in enumerate(SPLITS):
+        given = any(source.split == split for source in plan.sources)
+        if (split == "train" or given) and not (splits == index).any():
+            raise UserError(
+                f"dataset {plan.name}: the {split} split has no usable crystal ({n_read[split]} rows were read for it);"
+                " check its source, or set split.kind to fractions"
+            )

@@ -53,7 +53,10 @@ class IngestSettings:
     Attributes:
         name: a dataset of `unimat.materials.datasets`, or "custom".
         mirror: folder that holds <dataset>/<file>, read before the network; UNIMAT_DATA_DIR if None. Used by fetch.
+        files: local files under any name in place of published ones, by split (for GNoME: table and structures). Used
+            by fetch.
         source: for "custom": a file or folder of crystals, or a mapping of split to file or folder.
+        table: for "custom": a table of ids and properties whose rows are joined to the crystals of `source`.
         id_column: column of the ids in tables with a structure column; None looks for a usual name.
         structure_column: column of CIF or POSCAR text; None looks for a usual name.
         properties: property columns to keep, for "custom"; crystal tables keep all of theirs.
@@ -61,14 +64,17 @@ class IngestSettings:
         min_distance: smallest distance between two atoms, periodic images included, Å.
         max_atoms: largest number of atoms per cell; None is no limit.
         elements: the only elements allowed; None allows all.
-        reduction: "niggli" reduces each cell (not to a primitive one), "none" keeps the source's.
+        reduction: "niggli" reduces each cell (not to a primitive one), "primitive" reduces the primitive cell,
+            "conventional" takes the cell of the International Tables, "none" keeps the source's.
+        symmetry_tolerance: Å, for "primitive" and "conventional".
         limit: first so many rows of each source file only, for trials.
-        n_processes: worker processes.
     """
 
     name: str = "silicon_carbon"
     mirror: str | None = None
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
     source: str | dict[str, str] | None = None
+    table: str | None = None
     id_column: str | None = None
     structure_column: str | None = None
     properties: dict[str, PropertyColumn] = dataclasses.field(default_factory=dict)
@@ -76,22 +82,26 @@ class IngestSettings:
     min_distance: float = 0.5  # CDVAE's structural validity (arXiv 2110.06197), section 5.1
     max_atoms: int | None = None
     elements: tuple[str, ...] | None = None
-    reduction: Literal["niggli", "none"] = "niggli"  # what CDVAE's preprocessing does, primitive off
+    reduction: Literal["niggli", "primitive", "conventional", "none"] = "niggli"  # CDVAE's preprocessing, primitive off
+    symmetry_tolerance: float = 0.01  # pymatgen's default
     limit: int | None = None
-    n_processes: int = 2
 
     def __post_init__(self) -> None:
         if self.name == "custom" and not self.source:
             raise ValueError("dataset 'custom' needs source: a file or folder of crystals, or one for each split")
         if self.name != "custom" and self.source:
             raise ValueError(f"source is for dataset 'custom' only; dataset {self.name!r} knows its own files")
+        if self.table and self.name != "custom":
+            raise ValueError(f"table is for dataset 'custom' only; dataset {self.name!r} knows its own files")
         if isinstance(self.source, dict) and not set(self.source) <= set(SPLITS):
             raise ValueError(f"source: splits are {', '.join(SPLITS)}, found {', '.join(self.source)}")
-        for name, value in (("max_atoms", self.max_atoms), ("limit", self.limit), ("n_processes", self.n_processes)):
+        for name, value in (("max_atoms", self.max_atoms), ("limit", self.limit)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, found {value}")
         if self.min_distance < 0:
             raise ValueError(f"min_distance must not be negative, found {self.min_distance} Å")
+        if not 0 < self.symmetry_tolerance <= 1:
+            raise ValueError(f"symmetry_tolerance must be above 0 and at most 1 Å, found {self.symmetry_tolerance}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,11 +113,9 @@ class ConvertSettings:
         structure_column: column of CIF or POSCAR text; None looks for a usual name.
         properties: property columns to keep; crystal tables keep all of theirs.
         min_distance: smallest distance between two atoms, periodic images included, Å; 0 lets all pass.
-        n_processes: worker processes.
     """
 
     id_column: str | None = None
     structure_column: str | None = None
     properties: dict[str, PropertyColumn] = dataclasses.field(default_factory=dict)
     min_distance: float = 0.0
-    n_processes: int = 2

@@ -1,50 +1,83 @@
 """Hull references: named collections of phases whose energies mean the same thing.
 
-A reference table (Parquet) has one row per phase: `entry_id`, `formula` (of the cell), `energy_per_atom` (eV/atom,
-total energy). Its metadata say what the energies are (`energy_type`), where they come from and under which licence.
+A reference table (Parquet) has one row per phase, with the columns of `references.entries.SCHEMA`: what it is, its
+energy on the scale of the reference, and how it came by that energy. All phases are kept in the file; a phase diagram
+needs only the lowest of each composition and takes no others. The metadata say what the energies are (`energy_type`),
+where they come from, under which licence, and what was read, shifted and left out (`details`).
 """
 
 import dataclasses
 import json
-import os
+from collections import Counter
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pymatgen.analysis.phase_diagram import PDEntry
 from pymatgen.core import Composition, Element
 
-from unimat.crystal_table import METADATA_KEY, CrystalTable
+from unimat.crystal_table import METADATA_KEY, Crystal, CrystalTable
 from unimat.errors import UserError
 from unimat.files import existing, written_whole
-from unimat.materials.structures import to_structure
+from unimat.materials.references.entries import Entries, in_schema, table_of
+from unimat.materials.references.rows import checked
+
+ABOUT = ("name", "energy_type", "source", "licence", "details")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class Reference:
     """Phases that stabilities are judged against.
 
     Attributes:
-        entries: one per phase; energies in eV per formula as written.
-        energy_type: calculator, functional, corrections and quantity of every energy.
+        entries: one per phase; energies in eV per formula as written. A plain sequence of pymatgen's entries becomes
+            `Entries`.
+        energy_type: calculator, functional, corrections and quantity of every energy; correction_version and
+            pseudopotentials where they are known.
+        details: files read with their checksums, shifts applied, entries left out and why, versions.
     """
 
     name: str
-    entries: Sequence[PDEntry]
+    entries: Entries
     energy_type: dict[str, str]
     source: str = ""
     licence: str = ""
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __init__(
+        self,
+        name: str,
+        entries: Sequence[PDEntry],
+        energy_type: dict[str, str],
+        source: str = "",
+        licence: str = "",
+        details: dict[str, Any] | None = None,
+    ):
+        phases = entries if isinstance(entries, Entries) else Entries.of(entries, **_columns_of(energy_type))
+        values = (name, phases, energy_type, source, licence, details or {})
+        for field, value in zip(dataclasses.fields(self), values, strict=True):
+            object.__setattr__(self, field.name, value)
+
+    def replaced(self, table: pa.Table, **changes: Any) -> "Reference":
+        """The same with other entries, and other attributes as named."""
+        return dataclasses.replace(self, entries=Entries(table), **changes)
 
     @property
     def elements(self) -> set[Element]:
-        return {Element(symbol) for entry in self.entries for symbol in entry.composition.get_el_amt_dict()}
+        return self.entries.elements
 
     @property
     def pure_elements(self) -> set[Element]:
         """Elements that have a phase of their own; formation energies are defined for systems of these alone."""
-        return {Element(entry.composition.elements[0].symbol) for entry in self.entries if entry.is_element}
+        return self.entries.pure_elements
+
+    @property
+    def missing_elements(self) -> list[str]:
+        """Symbols of the elements that occur and have no phase of their own."""
+        return sorted(element.symbol for element in self.elements - self.pure_elements)
 
 
 def from_relaxed(table: CrystalTable, name: str) -> Reference:
@@ -53,17 +86,24 @@ def from_relaxed(table: CrystalTable, name: str) -> Reference:
     Raises:
         UserError: if no row converged, or an element that occurs has no elemental phase.
     """
-    entries = [
-        _entry(crystal.material_id, to_structure(crystal).composition, crystal.properties["energy_per_atom"])
-        for crystal in table
-        if crystal.properties["converged"]
-    ]
+    energy_type = table.metadata.get("energy_type", {})
+    converged = [crystal for crystal in table if crystal.properties["converged"]]
+    if not converged:
+        _refuse_empty(name)
+    rows = checked(
+        (crystal.material_id for crystal in converged),
+        (_formula(crystal) for crystal in converged),
+        (crystal.properties["energy_per_atom"] for crystal in converged),
+        per_cell=False,
+        where=f"the relaxed set {name!r}",
+    )
     reference = Reference(
         name=name,
-        entries=entries,
-        energy_type=table.metadata.get("energy_type", {}),
-        source=f"{len(entries)} of {len(table)} crystals of the set {name!r}, relaxed by the same engine",
+        entries=Entries(table_of(rows.columns() | _columns_of(energy_type) | {"source": name})),
+        energy_type=energy_type,
+        source=f"{len(rows.kept)} of {len(table)} crystals of the set {name!r}, relaxed by the same engine",
         licence=table.metadata.get("licence", ""),
+        details={"dropped": rows.dropped},
     )
     refuse_missing_elements(reference)
     return reference
@@ -71,24 +111,24 @@ def from_relaxed(table: CrystalTable, name: str) -> Reference:
 
 def refuse_missing_elements(reference: Reference) -> None:
     """UserError if the reference is empty or lacks the pure phase of an element that occurs in it."""
-    if not reference.entries:
-        raise UserError(f"hull reference {reference.name!r} has no phase; relax more crystals or raise relax.max_steps")
-    if missing := sorted(element.symbol for element in reference.elements - reference.pure_elements):
+    if not len(reference.entries):
+        _refuse_empty(reference.name)
+    if missing := reference.missing_elements:
         raise UserError(
             f"hull reference {reference.name!r} has no elemental phase of {', '.join(missing)}, so that formation"
             " energies are undefined; add crystals of the pure elements to that set, or choose another reference"
         )
 
 
+def _refuse_empty(name: str) -> None:
+    raise UserError(f"hull reference {name!r} has no phase; relax more crystals or raise relax.max_steps")
+
+
 def write(reference: Reference, path: str | Path) -> None:
     """Write the reference as Parquet, with its meaning in the metadata."""
-    columns = {
-        "entry_id": [entry.name for entry in reference.entries],
-        "formula": [entry.composition.formula for entry in reference.entries],
-        "energy_per_atom": [entry.energy_per_atom for entry in reference.entries],
-    }
-    about = {key: getattr(reference, key) for key in ("name", "energy_type", "source", "licence")}
-    table = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(about)})
+    about = {key: getattr(reference, key) for key in ABOUT}
+    about["details"] = {"n_entries": len(reference.entries), "unimat": version("unimat"), **reference.details}
+    table = reference.entries.table.replace_schema_metadata({METADATA_KEY: json.dumps(about)})
     with written_whole(path) as unfinished:
         pq.write_table(table, unfinished, compression="zstd")
 
@@ -102,23 +142,33 @@ def read(path: str | Path) -> Reference:
     try:
         table = pq.read_table(existing(path))
         about = json.loads(table.schema.metadata[METADATA_KEY])
-        frame: pd.DataFrame = table.select(["entry_id", "formula", "energy_per_atom"]).to_pandas()
-    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+        known = {key: about[key] for key in ABOUT if key in about}
+        return Reference(entries=Entries(in_schema(table)), **known)
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no hull reference; make it with `unimat reference`") from error
-    entries = [
-        _entry(row.entry_id, Composition(row.formula), row.energy_per_atom) for row in frame.itertuples(index=False)
-    ]
-    return Reference(entries=entries, **about)
 
 
-def find_file(path: str) -> Path:
-    """`path`, or the file of that name under UNIMAT_DATA_DIR."""
-    candidates = [Path(path), Path(os.environ.get("UNIMAT_DATA_DIR", "")) / path]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise UserError(f"hull.reference.path: no file {path!r} here or under UNIMAT_DATA_DIR")
+def _formula(crystal: Crystal) -> str:
+    return str(Composition(Counter(Element.from_Z(int(number)) for number in crystal.atomic_numbers)).formula)
 
 
-def _entry(entry_id: str, composition: Composition, energy_per_atom: float) -> PDEntry:
-    return PDEntry(composition, energy_per_atom * composition.num_atoms, name=entry_id)
+def _columns_of(energy_type: dict[str, str]) -> dict[str, str | None]:
+    """What `energy_type` says of every entry, as columns."""
+    return {
+        "functional": energy_type.get("functional"),
+        "correction_scheme": scheme_of(energy_type),
+        "correction_version": version_of(energy_type),
+        "calculator": energy_type.get("calculator"),
+        "pseudopotentials": energy_type.get("pseudopotentials"),
+    }
+
+
+def scheme_of(energy_type: dict[str, str]) -> str | None:
+    """Name of the correction scheme; an engine may write its version after a comma ("MP2020, learned")."""
+    return str(energy_type["corrections"]).split(",")[0].strip() if "corrections" in energy_type else None
+
+
+def version_of(energy_type: dict[str, str]) -> str | None:
+    """Version of the correction scheme, where it is said."""
+    after_comma = str(energy_type.get("corrections", "")).partition(",")[2].strip()
+    return energy_type.get("correction_version") or after_comma or None

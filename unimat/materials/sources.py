@@ -1,79 +1,30 @@
-"""Where a dataset's crystals come from, and what their property columns and table metadata are."""
+"""Where a dataset's crystals come from: plans for published, embedded and custom ones, and for single files."""
 
-import dataclasses
 import importlib.resources
-import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unimat import crystal_table
-from unimat.crystal_table import STRUCTURE_COLUMNS, Crystal, CrystalTable
+from unimat.crystal_stream import empty_like
+from unimat.crystal_table import STRUCTURE_COLUMNS, CrystalTable
 from unimat.errors import UserError
+from unimat.files import existing
 from unimat.materials.datasets import Dataset, dataset_named
 from unimat.materials.fetch import read_manifest
 from unimat.materials.ingest_settings import ConvertSettings, IngestSettings, PropertyColumn
-from unimat.materials.readers import records_of
-from unimat.materials.readers.records import Columns, Record
+from unimat.materials.plan import Plan, Source, Table
+from unimat.materials.readers.records import Columns
+from unimat.materials.readers.tables import is_table, table_at
 
+__all__ = ["Plan", "Source", "Table", "plan_of", "plan_of_path"]
+
+log = logging.getLogger("unimat.ingest")
 _TYPES = {"float": pa.float64(), "int": pa.int64(), "string": pa.string()}
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """One file or folder.
-
-    Attributes:
-        split: the split of all its crystals, or None.
-        of_several: whether the file holds several splits, of which only `split` is wanted.
-    """
-
-    path: Path
-    split: str | None = None
-    of_several: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What is to be ingested.
-
-    Attributes:
-        fields: property columns of the tables to make, by the source's column name.
-        metadata: entries for the tables' metadata.
-        files: what is known of the files, for the data card.
-    """
-
-    name: str
-    title: str
-    sources: tuple[Source, ...]
-    columns: Columns
-    fields: Mapping[str, pa.Field]
-    metadata: Mapping[str, Any]
-    files: Sequence[Mapping[str, Any]] = ()
-    n_rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
-
-    def records(self, limit: int | None = None) -> Iterator[Record]:
-        """Records of all sources, in order; of each source the first `limit`."""
-        for source in self.sources:
-            records = records_of(source.path, self.columns)
-            if source.of_several:
-                records = (record for record in records if record.split == source.split)
-            for record in itertools.islice(records, limit):
-                yield dataclasses.replace(record, split=source.split or record.split)
-
-    def table(self, crystals: Sequence[Crystal], **metadata: Any) -> CrystalTable:
-        """Crystal table of `crystals` with the plan's property columns; what is missing or no number is null."""
-        bare = [dataclasses.replace(crystal, properties={}) for crystal in crystals]
-        table = crystal_table.from_crystals(bare, **{**self.metadata, **metadata})
-        for column, field in self.fields.items():
-            values = [_converted(crystal.properties.get(column), field.type) for crystal in crystals]
-            about = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-            table = table.with_column(field.name, pa.array(values, field.type), **about)
-        return table
 
 
 def plan_of(settings: IngestSettings, files: Path | None) -> Plan:
@@ -98,13 +49,19 @@ def plan_of(settings: IngestSettings, files: Path | None) -> Plan:
     return _published_plan(dataset, files)
 
 
+def plan_of_path(path: Path, settings: ConvertSettings) -> Plan:
+    """Plan for one file or folder of crystals, of any readable form."""
+    return _plan_of_sources((Source(path),), settings, path.name)
+
+
 def _published_plan(dataset: Dataset, files: Path) -> Plan:
     manifest = read_manifest(files, dataset.name)
-    sources = []
-    for entry in manifest["files"]:
-        several = any(form.name == entry["name"] and len(form.splits) > 1 for form in dataset.other_forms)
-        sources += [Source(files / entry["name"], split, several) for split in entry["splits"]]
     wanted = tuple(column.column or name for name, column in dataset.properties.items())
+    table, sources = _joined(dataset, manifest, files, wanted) if dataset.join else (None, [])
+    for entry in manifest["files"]:
+        several = any(form.name == entry["name"] and len(form.keys) > 1 for form in dataset.other_forms)
+        lacks = _lacks(existing(files / entry["name"]), wanted) if entry["splits"] else frozenset()
+        sources += [Source(files / entry["name"], split, several, lacks) for split in entry["splits"]]
     metadata = {
         "name": dataset.name,
         "source": dataset.homepage,
@@ -113,16 +70,55 @@ def _published_plan(dataset: Dataset, files: Path) -> Plan:
         "energy_type": dataset.energy_type,
         "complete": manifest["complete"],
     }
-    columns = Columns(dataset.id_column, dataset.structure_column, wanted)
-    fields = _fields(dataset.properties)
     return Plan(
-        dataset.name, dataset.title, tuple(sources), columns, fields, metadata, manifest["files"], dataset.n_rows
+        dataset.name,
+        dataset.title,
+        tuple(sources),
+        Columns(dataset.id_column, None if table else dataset.structure_column, wanted),
+        _fields(dataset.properties),
+        metadata,
+        manifest["files"],
+        dataset.n_rows,
+        table,
+        dataset.missing,
     )
 
 
-def plan_of_path(path: Path, settings: ConvertSettings) -> Plan:
-    """Plan for one file or folder of crystals, of any readable form."""
-    return _plan_of_sources((Source(path),), settings, path.name)
+def _joined(
+    dataset: Dataset, manifest: Mapping[str, Any], files: Path, wanted: tuple[str, ...]
+) -> tuple[Table, list[Source]]:
+    assert dataset.join is not None
+    paths = {entry["key"]: existing(files / entry["name"]) for entry in manifest["files"]}
+    structures, table = paths[dataset.join.structures], paths[dataset.join.table]
+    key = dataset.join.column_of(_first_member(structures))
+    by = None if key == dataset.id_column else key
+    return Table(table, by, _lacks(table, wanted)), [Source(structures)]
+
+
+def _first_member(archive: Path) -> str:
+    """Path of the first CIF file in `archive`."""
+    try:
+        # Its local header says, where the whole list of a million members would take half a minute.
+        with archive.open("rb") as stream:
+            header = stream.read(30)
+            name = stream.read(int.from_bytes(header[26:28], "little")).decode("utf-8", "replace")
+        if header.startswith(b"PK\3\4") and name.lower().endswith(".cif"):
+            return name
+        with zipfile.ZipFile(archive) as opened:
+            return next((name for name in opened.namelist() if name.lower().endswith(".cif")), "")
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UserError(f"{archive} is not readable as a zip (truncated?); delete it and run fetch again") from error
+
+
+def _lacks(path: Path, wanted: Sequence[str]) -> frozenset[str]:
+    """Which of the `wanted` columns a table does not have; they become nulls."""
+    if not is_table(path):  # structures only
+        return frozenset()
+    header = table_at(path).header
+    lacks = [name for name in wanted if name not in header]
+    if lacks:
+        log.warning("%s has no column %s: null in the crystal table", path.name, ", ".join(map(repr, lacks)))
+    return frozenset(lacks)
 
 
 def _custom_plan(settings: IngestSettings) -> Plan:
@@ -136,11 +132,14 @@ def _plan_of_sources(sources: tuple[Source, ...], settings: IngestSettings | Con
     columns = Columns(settings.id_column, settings.structure_column, wanted)
     tables = [table for source in sources if (table := _crystal_table(source.path)) is not None]
     fields = {column: field for table in tables for column, field in _table_fields(table).items()}
-    metadata = {"name": name, "source": ", ".join(source.path.name for source in sources), "complete": True}
+    metadata: dict[str, Any] = {"name": name, "source": ", ".join(source.path.name for source in sources)}
+    metadata["complete"] = True
     if tables and len(tables) == len(sources):
         metadata = {**metadata, **_shared([table.metadata for table in tables])}
+    beside = settings.table if isinstance(settings, IngestSettings) else None
+    joined_to = Table(existing(Path(beside).expanduser())) if beside else None
     fields = {**fields, **_fields(settings.properties)}
-    return Plan(name, f"Crystals of {metadata['source']}", sources, columns, fields, metadata)
+    return Plan(name, f"Crystals of {metadata['source']}", sources, columns, fields, metadata, joined_to=joined_to)
 
 
 def _embedded_plan(dataset: Dataset) -> Plan:
@@ -148,7 +147,7 @@ def _embedded_plan(dataset: Dataset) -> Plan:
     path = Path(str(resource))
     if not path.is_file():
         raise UserError(f"the embedded dataset {dataset.name} is missing from this installation; reinstall unimat")
-    table = crystal_table.read(path)
+    table = empty_like(path)
     defaults = {"name": dataset.name, "licence": dataset.licence, "citation": dataset.citation, "complete": True}
     metadata = {**defaults, **_shared([table.metadata])}
     return Plan(dataset.name, dataset.title, (Source(path),), Columns(), _table_fields(table), metadata)
@@ -164,13 +163,14 @@ def _fields(properties: Mapping[str, PropertyColumn]) -> dict[str, pa.Field]:
 
 
 def _crystal_table(path: Path) -> CrystalTable | None:
+    """The crystal table at `path` without its rows; None if it is something else."""
     if path.suffix != ".parquet" or not path.is_file():
         return None
     try:
         names = pq.read_schema(path).names
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is not readable as Parquet (truncated?); get it again") from error
-    return crystal_table.read(path) if set(STRUCTURE_COLUMNS) <= set(names) else None
+    return empty_like(path) if set(STRUCTURE_COLUMNS) <= set(names) else None
 
 
 def _table_fields(table: CrystalTable) -> dict[str, pa.Field]:
@@ -182,14 +182,3 @@ def _shared(metadata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Entries that all the tables agree on."""
     first = metadata[0]
     return {key: first[key] for key in first if all(other.get(key) == first[key] for other in metadata)}
-
-
-def _converted(value: Any, kind: pa.DataType) -> Any:
-    if value is None or not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-        return str(value) if value is not None and pa.types.is_string(kind) else value
-    try:
-        number = float(value)
-        return number if pa.types.is_floating(kind) else int(number)
-    except (TypeError, ValueError, OverflowError):
-        logging.getLogger("unimat.ingest").debug("%r is no number: taken as missing", value)
-        return None

@@ -1,4 +1,4 @@
-"""An encoded dataset and its files: compact arrays in Arrow IPC, and what they share in `encoding.json`."""
+"""Encoded crystals: compact arrays of some of them, and what holds for a whole dataset."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from unimat import crystal_table
-from unimat.crystal_table import Rejected
 from unimat.errors import UserError
-from unimat.files import existing, read_json, write_json, written_whole
+from unimat.files import read_json
 from unimat.periodic_table import Grid
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
+SHARDS = "shards"  # the key of encoding.json that lists the files; see `unimat.model.shards`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Encoding:
     """What holds for all crystals of an encoded dataset; `encoding.json`.
 
     Attributes:
-        slots: L. max_atoms: A, the width of the compact arrays.
+        slots: L. max_atoms: A, the width of padded batches.
         lattice_mean, lattice_std: of the lattice vector over the training split; lengths share one pair and
             angles another, so that exchanging axes changes neither. Nine numbers for Cartesian coordinates,
             whose lattice is the matrix itself, so that it can rotate with the atoms.
@@ -85,71 +84,83 @@ class Encoding:
 
 
 @dataclasses.dataclass(frozen=True)
-class EncodedSplit:
-    """Compact arrays of m crystals.
+class EncodedCrystals:
+    """Compact arrays of m crystals with n atoms in all, crystal after crystal and without padding.
 
     Attributes:
-        cell: (m, A) int16, flat cell index h * W + w; -1 where there is no atom.
-        slot: (m, A) int16, below L.
-        coords: (m, A, 3) float32, fractional, in [0, 1).
+        material_ids: (m,) strings.
+        offsets: (m + 1,) int; the atoms of crystal i are rows `offsets[i]:offsets[i + 1]` of the arrays of atoms.
+        cell: (n,) uint8, flat cell index h * W + w.
+        slot: (n,) uint8 or uint16, below L.
+        coords: (n, 3) float32, fractional, in [0, 1).
         lattice: (m, 6) float64, a b c in Å, α β γ in degrees; single precision would cost skewed cells 1e-5 Å.
     """
 
-    material_ids: tuple[str, ...]
+    material_ids: pa.StringArray
+    offsets: np.ndarray
     cell: np.ndarray
     slot: np.ndarray
     coords: np.ndarray
     lattice: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.cell)
+        return len(self.lattice)
+
+    @property
+    def n_atoms(self) -> np.ndarray:
+        """(m,) atoms of each crystal."""
+        return np.diff(self.offsets)
+
+    def part(self, start: int, stop: int) -> "EncodedCrystals":
+        """Crystals `start` to `stop`."""
+        first, last = self.offsets[start], self.offsets[stop]
+        ids, offsets = self.material_ids[start:stop], self.offsets[start : stop + 1] - first
+        cell, slot, coords = (array[first:last] for array in (self.cell, self.slot, self.coords))
+        return EncodedCrystals(ids, offsets, cell, slot, coords, self.lattice[start:stop])
+
+    def pad_into(self, batch: dict[str, np.ndarray], at: np.ndarray, rows: np.ndarray) -> None:
+        """Put crystals `rows` (b,) on the rows `at` (b,) of a batch of `padding`."""
+        n_atoms = self.offsets[rows + 1] - self.offsets[rows]
+        before = np.cumsum(n_atoms) - n_atoms
+        column = np.arange(n_atoms.sum()) - np.repeat(before, n_atoms)
+        atom, row = np.repeat(self.offsets[rows], n_atoms) + column, np.repeat(at, n_atoms)
+        for name in ("cell", "slot", "coords"):
+            batch[name][row, column] = getattr(self, name)[atom]
+        batch["lattice"][at] = self.lattice[rows]
 
 
-def write_split(split: EncodedSplit, path: str | Path) -> None:
-    """Write `split` as an Arrow IPC file, whole or not at all."""
-    width = split.cell.shape[1]
-    columns = {
-        "material_id": pa.array(split.material_ids, pa.string()),
-        "cell": pa.FixedSizeListArray.from_arrays(split.cell.ravel(), width),
-        "slot": pa.FixedSizeListArray.from_arrays(split.slot.ravel(), width),
-        "coords": pa.FixedSizeListArray.from_arrays(split.coords.ravel(), 3 * width),
-        "lattice": pa.FixedSizeListArray.from_arrays(split.lattice.ravel(), 6),
+def padding(n: int, width: int) -> dict[str, np.ndarray]:
+    """A batch of n crystals without atoms.
+
+    `cell` (n, A) int16 is -1 where there is no atom; `slot` (n, A) int16, `coords` (n, A, 3) float32 and
+    `lattice` (n, 6) float32 are zeros there. A is `width`.
+    """
+    return {
+        "cell": np.full((n, width), -1, np.int16),
+        "slot": np.zeros((n, width), np.int16),
+        "coords": np.zeros((n, width, 3), np.float32),
+        "lattice": np.zeros((n, 6), np.float32),
     }
-    table = pa.table(columns)
-    with written_whole(path) as unfinished, pa.ipc.new_file(unfinished, table.schema) as writer:
-        writer.write_table(table)
 
 
-def read_split(path: str | Path) -> EncodedSplit:
-    """Split of an Arrow IPC file that `write_split` wrote; UserError if it is missing or broken."""
-    try:
-        with pa.ipc.open_file(existing(path)) as reader:
-            table = reader.read_all()
-        flat = {name: table.column(name).combine_chunks() for name in ("cell", "slot", "coords", "lattice")}
-        values = {name: column.flatten().to_numpy(zero_copy_only=False) for name, column in flat.items()}
-        ids = tuple(table.column("material_id").to_pylist())
-    except (pa.ArrowException, OSError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} is not an encoded split (truncated?); run `unimat encode` again") from error
-    m = len(ids)
-    return EncodedSplit(
-        ids,
-        values["cell"].reshape(m, flat["cell"].type.list_size),
-        values["slot"].reshape(m, flat["slot"].type.list_size),
-        values["coords"].reshape(m, flat["cell"].type.list_size, 3),
-        values["lattice"].reshape(m, 6),
-    )
+def padded(crystals: EncodedCrystals, width: int) -> dict[str, np.ndarray]:
+    """All of `crystals` as one batch."""
+    batch, rows = padding(len(crystals), width), np.arange(len(crystals))
+    crystals.pad_into(batch, rows, rows)
+    return batch
+
+
+def concatenated(parts: Sequence[EncodedCrystals]) -> EncodedCrystals:
+    """Crystals of one or more parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    ids = pa.concat_arrays([part.material_ids for part in parts])
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([part.n_atoms for part in parts]))])
+    names = ("cell", "slot", "coords", "lattice")
+    return EncodedCrystals(ids, offsets, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def read_encoding(folder: str | Path) -> Encoding:
-    return Encoding.from_json(read_json(Path(folder) / "encoding.json"))
-
-
-def write_dataset(
-    folder: str | Path, splits: Mapping[str, EncodedSplit], encoding: Encoding, rejected: Sequence[Rejected]
-) -> None:
-    """Write `<split>.arrow`, `rejected.parquet` and, last, `encoding.json` into `folder`."""
-    folder = Path(folder)
-    for name, split in splits.items():
-        write_split(split, folder / f"{name}.arrow")
-    crystal_table.write_rejected(rejected, folder / "rejected.parquet")
-    write_json(folder / "encoding.json", encoding.to_json())
+    """What `encoding.json` of an encoded dataset says, its list of files aside."""
+    values = read_json(Path(folder) / "encoding.json")
+    return Encoding.from_json({key: value for key, value in values.items() if key != SHARDS})

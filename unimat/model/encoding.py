@@ -5,18 +5,20 @@ disk it would be nearly all null. Coordinates are stored as fractions of the cel
 either mode; Cartesian ones are computed from them and the lattice where the tensor is made.
 """
 
-from collections.abc import Mapping
+import functools
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.errors import CrystalRejected, UserError
 from unimat.model import lattice as lattice_forms
-from unimat.model.encoded import EncodedSplit, Encoding
+from unimat.model.encoded import EncodedCrystals, Encoding
 from unimat.model.settings import EncodeSettings
 from unimat.periodic_table import SYMBOLS, Grid, grid_of_elements
 
-MIN_STD = (1e-3, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2)  # lengths (log or Å), degrees: datasets of one lattice shape
+MAX_SLOTS = 2**15 - 1  # atoms of one element where L is free: slots of a batch are int16
 MIN_VOLUME = 0.1  # Å^3 per cell: the limit of CDVAE's evaluation, below which nothing counts as a crystal
 
 
@@ -30,70 +32,72 @@ def chosen_grid(settings: EncodeSettings) -> Grid:
         raise UserError(f"encode: {error}") from error
 
 
-def encode_dataset(
-    tables: Mapping[str, CrystalTable], settings: EncodeSettings
-) -> tuple[dict[str, EncodedSplit], Encoding, list[Rejected]]:
-    """Compact arrays of each split, their common `Encoding`, and the crystals that could not be encoded.
-
-    Raises:
-        UserError: if no crystal of the training split can be used.
-    """
-    grid = chosen_grid(settings)
-    slots, width = _limits(tables, grid, settings)
-    splits, rejected = {}, []
-    for name, table in tables.items():
-        splits[name], refused = encode_table(table, grid, slots, width, settings.max_atoms, name)
-        rejected += refused
-    if not len(splits["train"]):
-        reason = f"; the first: {rejected[0].material_id}: {rejected[0].detail}" if rejected else ""
-        raise UserError(f"encode: no usable crystal in the training split{reason}")
-    return splits, _describe(splits, grid, (slots, width), settings, len(rejected)), rejected
-
-
 def encode_table(
-    table: CrystalTable, grid: Grid, slots: int, width: int, max_atoms: int | None = None, source: str = ""
-) -> tuple[EncodedSplit, list[Rejected]]:
+    table: CrystalTable, grid: Grid, slots: int | None = None, max_atoms: int | None = None, source: str = ""
+) -> tuple[EncodedCrystals, list[Rejected]]:
     """Compact arrays of a crystal table's rows, in their order, without those that cannot be encoded.
 
     Args:
-        slots: L, most atoms of one element.
-        width: A, columns of the compact arrays.
+        slots: L; crystals of more atoms of one element are rejected. None: no limit.
         max_atoms: crystals of more atoms are rejected; None: no limit.
         source: written into the rejected rows.
     """
-    offsets, n_atoms = table.atom_offsets, table.n_atoms
-    cells = _cell_lookup(grid)[table.flat_atomic_numbers]
+    ids, n_atoms, matrices = table.arrow.column("material_id").combine_chunks(), table.n_atoms, table.lattices
+    cells = _cells(table.flat_atomic_numbers, grid)
     crystal = np.repeat(np.arange(len(table)), n_atoms)
     slot = _ranks(crystal, cells, grid)
-    matrices = table.lattices
-    rejected = _rejections(table, cells, slot, slots, max_atoms)
-    keep = np.array([index not in rejected for index in range(len(table))], bool)
-    # Lengths and angles cannot tell a left-handed basis; (-a, -b, -c) is right-handed and spans the same lattice.
-    handed = np.where(np.linalg.det(np.where(keep[:, None, None], matrices, np.eye(3))) < 0, -1.0, 1.0)
-    frac = np.mod(table.flat_frac_coords * handed[crystal, None], 1.0).astype(np.float32)
-    frac[frac >= 1] = 0  # rounding up of what lies just below the border
-    atom = np.arange(len(crystal)) - offsets[crystal]
-    chosen = keep[crystal]
-    row, atom = (np.cumsum(keep) - 1)[crystal[chosen]], atom[chosen]
-    split = EncodedSplit(
-        tuple(np.array(table.material_ids, object)[keep]),
-        np.full((keep.sum(), width), -1, np.int16),
-        np.zeros((keep.sum(), width), np.int16),
-        np.zeros((keep.sum(), width, 3), np.float32),
-        lattice_forms.to_parameters(matrices[keep]),
+    rejected = _rejections(table, cells, slot, slots or MAX_SLOTS, max_atoms)
+    keep = np.ones(len(table), bool)
+    keep[list(rejected)] = False
+    chosen, matrices = keep[crystal], matrices[keep]
+    encoded = EncodedCrystals(
+        pc.filter(ids, pa.array(keep)),
+        np.concatenate([[0], np.cumsum(n_atoms[keep])]),
+        cells[chosen].astype(np.uint8),
+        slot[chosen].astype(np.uint16),
+        _wrapped(table.flat_frac_coords[chosen], np.repeat(_handedness(matrices), n_atoms[keep])),
+        lattice_forms.to_parameters(matrices),
     )
-    split.cell[row, atom], split.slot[row, atom], split.coords[row, atom] = cells[chosen], slot[chosen], frac[chosen]
-    ids = table.material_ids
-    return split, [Rejected(ids[i], source, r.reason, r.detail) for i, r in sorted(rejected.items())]
+    return encoded, [Rejected(ids[i].as_py(), source, r.reason, r.detail) for i, r in sorted(rejected.items())]
 
 
-def decode(encoding: Encoding, split: EncodedSplit, index: int) -> Crystal:
-    """Crystal of row `index` of a split; its lattice is oriented as in `lattice.to_matrices`."""
-    occupied = split.cell[index] >= 0
-    order = np.lexsort((split.slot[index][occupied], split.cell[index][occupied]))
-    numbers = np.array(encoding.grid.atomic_number_at)[split.cell[index][occupied][order]]
-    coords = split.coords[index][occupied][order]
-    return checked_crystal(split.material_ids[index], split.lattice[index], numbers, coords)
+def _cells(atomic_numbers: np.ndarray, grid: Grid) -> np.ndarray:
+    """(n,) flat cell of each atom; -1 outside the grid."""
+    lookup = np.full(len(SYMBOLS) + 1, -1, np.int64)
+    lookup[list(grid.cell_of)] = list(grid.cell_of.values())
+    return lookup[np.where(_is_element(atomic_numbers), atomic_numbers, 0)]
+
+
+def _is_element(atomic_numbers: np.ndarray) -> np.ndarray:
+    return (atomic_numbers >= 1) & (atomic_numbers <= len(SYMBOLS))
+
+
+def _handedness(matrices: np.ndarray) -> np.ndarray:
+    """(m,) 1 or -1. Lengths and angles cannot tell a left-handed basis; (-a, -b, -c) spans the same lattice."""
+    return np.where(np.linalg.det(matrices) < 0, -1.0, 1.0)
+
+
+def _wrapped(frac_coords: np.ndarray, sign: np.ndarray) -> np.ndarray:
+    """(n, 3) float32 coordinates in [0, 1), axes turned round where `sign` (n,) is -1."""
+    frac = np.mod(frac_coords * sign[:, None], 1.0).astype(np.float32)
+    frac[frac >= 1] = 0  # rounding up of what lies just below the border
+    return frac
+
+
+def decode(encoding: Encoding, crystals: EncodedCrystals, index: int) -> Crystal:
+    """Crystal of row `index`; its lattice is oriented as in `lattice.to_matrices`, its atoms go cell by cell."""
+    here = slice(crystals.offsets[index], crystals.offsets[index + 1])
+    cells = crystals.cell[here]
+    order = np.lexsort((crystals.slot[here], cells))
+    numbers = _atomic_numbers(encoding.grid_rows, encoding.grid_columns)[cells[order]]
+    material_id = crystals.material_ids[index].as_py()
+    return checked_crystal(material_id, crystals.lattice[index], numbers, crystals.coords[here][order])
+
+
+@functools.lru_cache(maxsize=8)
+def _atomic_numbers(rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
+    """(H * W,) atomic number of each flat cell."""
+    return np.array(Grid(rows, columns).atomic_number_at)
 
 
 def checked_crystal(material_id: str, parameters: np.ndarray, numbers: np.ndarray, coords: np.ndarray) -> Crystal:
@@ -118,14 +122,6 @@ def checked_crystal(material_id: str, parameters: np.ndarray, numbers: np.ndarra
     return Crystal(material_id, matrix, np.asarray(numbers), np.mod(np.asarray(coords, np.float64), 1.0))
 
 
-def _cell_lookup(grid: Grid) -> np.ndarray:
-    """(256,) flat cell of each atomic number; -1 outside the grid."""
-    lookup = np.full(256, -1, np.int64)
-    for number, cell in grid.cell_of.items():
-        lookup[number] = cell
-    return lookup
-
-
 def _ranks(crystal: np.ndarray, cells: np.ndarray, grid: Grid) -> np.ndarray:
     """(atoms,) how many earlier atoms of the same crystal share the cell."""
     height, width = grid.shape
@@ -141,7 +137,8 @@ def _ranks(crystal: np.ndarray, cells: np.ndarray, grid: Grid) -> np.ndarray:
 def _rejections(
     table: CrystalTable, cells: np.ndarray, slot: np.ndarray, slots: int, max_atoms: int | None
 ) -> dict[int, CrystalRejected]:
-    offsets, n_atoms = table.atom_offsets, table.n_atoms
+    """Why each row that cannot be encoded cannot."""
+    n_atoms = table.n_atoms
     found: dict[int, CrystalRejected] = {}
     sound = np.isfinite(table.lattices).all((1, 2))
     sound[sound] = np.abs(np.linalg.det(table.lattices[sound])) >= MIN_VOLUME
@@ -155,74 +152,20 @@ def _rejections(
     for index in np.flatnonzero(n_atoms > (max_atoms or np.inf)).tolist():
         detail = f"{n_atoms[index]} atoms, the limit is {max_atoms}"
         found.setdefault(index, CrystalRejected("too_many_atoms", detail))
-    for atom in np.flatnonzero((cells < 0) | (slot >= slots)):
-        index = int(crystal[atom])
-        if index in found:
-            continue
-        here = slice(offsets[index], offsets[index + 1])
-        symbol = SYMBOLS[table.flat_atomic_numbers[atom] - 1]
-        if cells[atom] < 0:
-            found[index] = CrystalRejected("outside_grid", f"{symbol} has no cell in the grid")
-        else:
-            count = int((cells[here] == cells[atom]).sum())
-            found[index] = CrystalRejected(
-                "too_many_of_element", f"{count} atoms of {symbol}, the limit is L = {slots}"
-            )
+    misplaced = np.flatnonzero((cells < 0) | (slot >= slots))
+    numbers, (indices, first) = table.flat_atomic_numbers, np.unique(crystal[misplaced], return_index=True)
+    for index, atom in zip(indices.tolist(), misplaced[first].tolist(), strict=True):
+        if index not in found:
+            found[index] = _misplaced(int(numbers[atom]), numbers[crystal == index], cells[atom] >= 0, slots)
     return found
 
 
-def _limits(tables: Mapping[str, CrystalTable], grid: Grid, settings: EncodeSettings) -> tuple[int, int]:
-    """L and A: as configured, or the largest that occur among crystals inside the grid."""
-    slots, atoms = 1, 1
-    for table in tables.values():
-        cells = _cell_lookup(grid)[table.flat_atomic_numbers]
-        crystal = np.repeat(np.arange(len(table)), table.n_atoms)
-        outside = np.isin(np.arange(len(table)), crystal[cells < 0])
-        usable = ~outside & (table.n_atoms <= (settings.max_atoms or np.inf))
-        ranks = _ranks(crystal, cells, grid)
-        if settings.slots is not None:
-            usable[crystal[ranks >= settings.slots]] = False
-        slots = max(slots, int(ranks[usable[crystal]].max(initial=0)) + 1)
-        atoms = max(atoms, int(table.n_atoms[usable].max(initial=1)))
-    return settings.slots or slots, atoms
-
-
-def _describe(
-    splits: Mapping[str, EncodedSplit], grid: Grid, limits: tuple[int, int], settings: EncodeSettings, n_rejected: int
-) -> Encoding:
-    parameters = splits["train"].lattice
-    matrices = lattice_forms.to_matrices(parameters)
-    corners = np.stack(np.meshgrid(*[[-0.5, 0.5]] * 3, indexing="ij"), axis=-1).reshape(8, 3)
-    if settings.coordinates == "cartesian":
-        std = np.full(9, np.sqrt((matrices**2).mean()))
-        mean, reach = np.zeros(9), np.full(9, np.abs(parameters[:, :3]).max())
-        low, high = -reach / std, reach / std
-    else:
-        vectors = lattice_forms.to_vector(parameters, settings.lattice_lengths)
-        pooled = vectors.reshape(-1, 2, 3)  # lengths, angles
-        mean = np.repeat(pooled.mean((0, 2)), 3)
-        std = np.maximum(np.repeat(pooled.std((0, 2)), 3), MIN_STD)
-        low = (np.repeat(pooled.min((0, 2)), 3) - mean) / std
-        high = (np.repeat(pooled.max((0, 2)), 3) - mean) / std
-    counts = np.concatenate([(split.cell >= 0).sum(1) for split in splits.values()])
-    histogram = {str(n): int(count) for n, count in zip(*np.unique(counts, return_counts=True), strict=True)}
-    return Encoding(
-        grid_rows=grid.rows,
-        grid_columns=grid.columns,
-        slots=limits[0],
-        max_atoms=limits[1],
-        coordinates=settings.coordinates,
-        lattice_lengths=settings.lattice_lengths,
-        lattice_mean=_rounded(mean),
-        lattice_std=_rounded(std),
-        lattice_low=_rounded(low),
-        lattice_high=_rounded(high),
-        cartesian_radius=float(np.linalg.norm(corners @ matrices, axis=-1).max()),
-        n={name: len(split) for name, split in splits.items()},
-        n_rejected=n_rejected,
-        count_histogram=histogram,
-    )
-
-
-def _rounded(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(f"{value:.9g}") for value in values)
+def _misplaced(number: int, numbers: np.ndarray, in_grid: bool, slots: int) -> CrystalRejected:
+    """Why an atom of a crystal of atomic numbers `numbers` finds no slot."""
+    if not _is_element(np.array(number)):
+        return CrystalRejected("not_an_element", f"{number} is the atomic number of no element")
+    symbol = SYMBOLS[number - 1]
+    if not in_grid:
+        return CrystalRejected("outside_grid", f"{symbol} has no cell in the grid")
+    count = int((numbers == number).sum())
+    return CrystalRejected("too_many_of_element", f"{count} atoms of {symbol}, the limit is L = {slots}")

@@ -4,6 +4,7 @@ What happens at step k depends on the seed, on k and on the state alone, so a ru
 continued ends with the same bytes as one that was not (on the same CPU and packages).
 """
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -20,16 +21,18 @@ import optax
 from tqdm import tqdm
 
 from unimat.errors import UserError
-from unimat.files import sha256, write_json
+from unimat.files import write_json
 from unimat.model import diffusion, networks
 from unimat.model.augmentation import Batch, augmented, rotations
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import WorkFolder, settings_of_run, versions, write_model
-from unimat.model.encoded import EncodedSplit, Encoding, read_encoding, read_split
+from unimat.model.encoded import Encoding, read_encoding
 from unimat.model.history import History
 from unimat.model.interruption import Interruption
+from unimat.model.loader import Loader
 from unimat.model.networks import Network, Params
 from unimat.model.settings import ModelSettings, TrainSettings
+from unimat.model.shards import EncodedSplit
 from unimat.model.tensors import to_state
 from unimat.settings import as_dict
 
@@ -76,13 +79,14 @@ def train(
         The content of `training.json`; its `speed` is the only part that differs between equal runs.
 
     Raises:
-        UserError: on a loss that is not finite, or a working folder of other settings.
+        UserError: on an encoded dataset that is not whole, a working folder of other settings or other data, or a
+            loss that is not finite.
         Interrupted: after SIGTERM or the time limit, with a checkpoint saved.
     """
     encoded, out = Path(encoded), Path(out)
     encoding = read_encoding(encoded)
-    splits = {name: read_split(encoded / f"{name}.arrow") for name in ("train", "val")}
-    data = {name: sha256(encoded / f"{name}.arrow") for name in splits}
+    splits = {name: EncodedSplit(encoded, name) for name in ("train", "val")}
+    data = {name: split.content for name, split in splits.items()}
     network = networks.build(model_settings, encoding)
     folder = WorkFolder(work, settings_of_run(encoding, model_settings, settings, data), fresh)
     try:
@@ -91,7 +95,8 @@ def train(
         history = History(folder.path / "history.csv", upto=int(state.step))
         step_function = jax.jit(make_step(network, optimizer, encoding, model_settings, settings), donate_argnums=0)
         validate = make_validation(network, encoding, splits["val"], model_settings, settings)
-        state, speed = _loop(state, step_function, validate, splits["train"], settings, folder, history)
+        loader = Loader(splits["train"], encoding.max_atoms, settings.seed, settings.batch_size)
+        state, speed = _loop(state, step_function, validate, loader, settings, folder, history)
     finally:
         folder.close()
     report = {
@@ -177,13 +182,12 @@ def make_step(
     encoding: Encoding,
     model_settings: ModelSettings,
     settings: TrainSettings,
-) -> Callable[[TrainState, Batch, jax.Array], TrainState]:
-    """One optimisation step: (state, whole split, row indices of the batch) -> state."""
+) -> Callable[[TrainState, Batch], TrainState]:
+    """One optimisation step: (state, compact batch) -> state."""
     loss = make_loss(network, encoding, model_settings, settings)
     root = root_key(settings.seed)
 
-    def step(state: TrainState, split: Batch, rows: jax.Array) -> TrainState:
-        batch = {name: array[rows] for name, array in split.items()}
+    def step(state: TrainState, batch: Batch) -> TrainState:
         key = jax.random.fold_in(root, state.step)
         gradients, report = jax.grad(loss, has_aux=True)(state.params, batch, key, True)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
@@ -207,7 +211,7 @@ def make_validation(
     """Mean loss on validation crystals under noise that is the same at every call; None for an empty split."""
     loss = jax.jit(make_loss(network, encoding, model_settings, settings), static_argnums=3)
     n = min(len(split), settings.validation_crystals)
-    arrays = on_device(split)
+    arrays = jax.device_put(split.batch(np.arange(n), encoding.max_atoms))
     size = min(settings.batch_size, max(n, 1))
     root = jax.random.fold_in(root_key(settings.seed), VALIDATION_STREAM)
 
@@ -222,42 +226,24 @@ def make_validation(
     return validate
 
 
-def on_device(split: EncodedSplit) -> Batch:
-    """The compact arrays of a whole split on the accelerator."""
-    return {name: jnp.asarray(getattr(split, name)) for name in ("cell", "slot", "coords", "lattice")}
-
-
-def batch_rows(seed: int, step: int, batch_size: int, n: int) -> np.ndarray:
-    """(batch_size,) rows of a step: epochs are permutations of all n rows, and batches run across their ends."""
-    position = step * batch_size + np.arange(batch_size)
-    epochs = range(position[0] // n, position[-1] // n + 1)
-    orders = np.concatenate([_epoch_order(seed, epoch, n) for epoch in epochs])
-    return orders[position - epochs[0] * n].astype(np.int32)
-
-
-@functools.lru_cache(maxsize=4)
-def _epoch_order(seed: int, epoch: int, n: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch]).permutation(n)
-
-
 def _loop(
     state: TrainState,
-    step_function: Callable[[TrainState, Batch, jax.Array], TrainState],
+    step_function: Callable[[TrainState, Batch], TrainState],
     validate: Callable[[Params], float | None],
-    split: EncodedSplit,
+    loader: Loader,
     settings: TrainSettings,
     folder: WorkFolder,
     history: History,
 ) -> tuple[TrainState, dict[str, float]]:
-    arrays, first = on_device(split), int(state.step)
+    first = int(state.step)
     started, compiled = time.monotonic(), None
     with (
+        contextlib.closing(loader.batches(range(first, settings.steps))) as batches,
         Interruption(settings.time_limit_minutes) as interruption,
         tqdm(total=settings.steps, initial=first, desc="train", unit="step", mininterval=1.0) as bar,
     ):
-        for step in range(first + 1, settings.steps + 1):
-            rows = batch_rows(settings.seed, step - 1, settings.batch_size, len(split))
-            state = step_function(state, arrays, jnp.asarray(rows))
+        for step, batch in enumerate(batches, first + 1):
+            state = step_function(state, batch)
             if compiled is None:
                 jax.block_until_ready(state.step)
                 compiled = time.monotonic()

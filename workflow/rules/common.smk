@@ -24,15 +24,21 @@ def any_of(names):
 
 def dataset_files():
     """What ingestion reads: a fetched dataset's manifest, one's own files, or nothing for the embedded dataset."""
-    source = settings["dataset"].source
+    source, table = settings["dataset"].source, settings["dataset"].table
     if source:
-        return list(source.values()) if isinstance(source, dict) else source
+        return [*(source.values() if isinstance(source, dict) else [source]), *([table] if table else [])]
     return [] if DATASETS[settings["dataset"].name].embedded else rules.fetch.output.manifest
 
 
 def mirror_flag():
     mirror = settings["dataset"].mirror
     return f"--mirror {shlex.quote(mirror)}" if mirror else ""
+
+
+def given_files():
+    """Flags for local files that stand in for published ones."""
+    given = settings["dataset"].files.items()
+    return " ".join(f"--file {shlex.quote(f'{key}={Path(path).expanduser()}')}" for key, path in given)
 
 
 def fetched_folder():
@@ -49,10 +55,19 @@ def selection(name):
     return " ".join(f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in given)
 
 
-def reference_files():
-    """The relaxed set that the hull is built from, unless it comes from elsewhere."""
-    reference = settings["hull"].reference
-    return [f"results/<run>/sets/{reference.set}/relaxed.parquet"] if reference.kind == "set" else []
+def reference_files(kind):
+    """What the hull is built from: its relaxed sets (`set`), or its local files that are there (`file`).
+
+    A file that is missing is no input: `unimat reference` says where it can be got, and Snakemake would not.
+    """
+    sources = settings["hull"].reference.parts.values()
+    if kind == "set":
+        names = list(dict.fromkeys(source.set for source in sources if source.kind == "set"))
+        demand("hull.reference.set", names if sets_of("hull") else [], sets_of("relax"), "relax.sets")
+        return [f"results/<run>/sets/{name}/relaxed.parquet" for name in names]
+    folders = Path(), Path(os.environ.get("UNIMAT_DATA_DIR", ""))
+    found = [[str(folder / source.path) for folder in folders] for source in sources if source.path]
+    return [path for places in found for path in [place for place in places if Path(place).is_file()][:1]]
 
 
 def training_folder():

@@ -11,17 +11,19 @@ rule fetch:
         "../../environment.yml"
     resources:
         mem_mb=500,
-        runtime=60,
+        runtime=360,
         # No parameter: the same files from another mirror change nothing.
         mirror=mirror_flag(),
     params:
         dataset=settings["dataset"].name,
+        given=given_files(),
         out=subpath(output.manifest, parent=True),
     shell:
         r"""
         unimat fetch \
             --dataset {params.dataset} \
             --out {params.out} \
+            {params.given} \
             {resources.mirror} \
             >{log} 2>&1
         """
@@ -47,10 +49,10 @@ rule ingest:
         "benchmarks/ingest/<run>.tsv"
     conda:
         "../../environment.yml"
-    threads: settings["dataset"].n_processes
+    threads: 4
     resources:
         mem_mb=4000,
-        runtime=240,
+        runtime=480,
     params:
         settings=lambda wildcards: as_json("dataset"),
         files=fetched_folder(),
@@ -60,6 +62,7 @@ rule ingest:
         unimat ingest \
             --settings {params.settings:q} \
             {params.files} \
+            --processes {threads} \
             --out {params.out} \
             >{log} 2>&1
         """

@@ -1,4 +1,4 @@
-"""Crystal tables -> compact arrays over the periodic table."""
+"""Crystal tables -> shards of compact arrays over the periodic table."""
 
 
 rule encode:
@@ -7,9 +7,9 @@ rule encode:
         val=rules.ingest.output.val,
         test=rules.ingest.output.test,
     output:
-        train="results/<run>/encoded/train.arrow",
-        val="results/<run>/encoded/val.arrow",
-        test="results/<run>/encoded/test.arrow",
+        train=directory("results/<run>/encoded/train"),
+        val=directory("results/<run>/encoded/val"),
+        test=directory("results/<run>/encoded/test"),
         encoding="results/<run>/encoded/encoding.json",
         rejected="results/<run>/encoded/rejected.parquet",
     log:
@@ -19,7 +19,7 @@ rule encode:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
+        mem_mb=2000,
         runtime=120,
     params:
         settings=lambda wildcards: as_json("encode"),

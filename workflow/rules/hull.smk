@@ -3,7 +3,8 @@
 
 rule reference:
     input:
-        relaxed=reference_files(),
+        relaxed=reference_files("set"),
+        files=reference_files("file"),
     output:
         reference="results/<run>/hull/reference.parquet",
         summary="results/<run>/hull/reference.json",
@@ -18,7 +19,7 @@ rule reference:
         runtime=120,
     params:
         settings=lambda wildcards: as_json("hull", only=["reference"]),
-        relaxed=lambda wildcards, input: (f"--relaxed {input.relaxed}" if input.relaxed else ""),
+        relaxed=lambda wildcards, input: [f"--relaxed {Path(path).parent.name}={path}" for path in input.relaxed],
         out=subpath(output.reference, parent=True),
     shell:
         r"""

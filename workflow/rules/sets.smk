@@ -41,6 +41,7 @@ rule convert_set:
         set=any_of(sets_from("file")),
     conda:
         "../../environment.yml"
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=60,
@@ -52,6 +53,7 @@ rule convert_set:
             {input.crystals:q} \
             {output.crystals} \
             --settings {params.settings:q} \
+            --processes {threads} \
             --rejected {output.rejected} \
             >{log} 2>&1
         """

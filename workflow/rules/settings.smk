@@ -58,7 +58,7 @@ def options_of(values, section, overrides):
     fields = {field.name for field in dataclasses.fields(SETTINGS[section])}
     seed = {"seed": values["seed"]} if "seed" in values else {}
     options = seed | values.get(section, {}) | overrides
-    return {key: value for key, value in options.items() if key in fields - {"mirror"}}
+    return {key: value for key, value in options.items() if key in fields - {"mirror", "files"}}
 
 
 def read_sheet(path):

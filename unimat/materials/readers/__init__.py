@@ -1,48 +1,76 @@
 """Crystals of any form as a stream of records: `records_of(path)` picks the reader by the file's name."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from unimat.errors import UserError
 from unimat.files import existing
-from unimat.materials.readers import archives, arrays, tables
+from unimat.materials.readers import archives, arrays, databases, extxyz, json_files, tables
+from unimat.materials.readers.opening import plain_name, refuse_impostor
 from unimat.materials.readers.records import Columns, Record
 
 READABLE = (
-    "a folder or zip of CIF and POSCAR files; .cif; POSCAR, CONTCAR, .vasp; .csv, .csv.gz, .feather or .parquet with a "
-    "column of CIF or POSCAR text; a crystal table; .extxyz; .json or .json.zip of POSCAR or CIF text; CDVAE's .pt"
+    "a folder or zip of CIF and POSCAR files; .cif; POSCAR, CONTCAR, .vasp; .csv, .feather, .arrow or .parquet with a "
+    "column of CIF, POSCAR or JSON text; a crystal table; .extxyz; .json, .jsonl or .json.zip of texts, pymatgen "
+    "entries or OPTIMADE structures; ASE's .db; CDVAE's .pt; text forms also as .gz, .bz2 and .xz"
 )
 
-_BY_SUFFIX: dict[str, Callable[[Path, Columns], Iterator[Record]]] = {
-    ".csv": tables.csv_records,
-    ".csv.gz": tables.csv_records,
-    ".feather": tables.feather_records,
-    ".parquet": tables.parquet_records,
-    ".extxyz": arrays.extxyz_records,
-    ".xyz": arrays.extxyz_records,
+Reader = Callable[[Path, Columns], Iterator[Record]]
+_TEXT_FORMS: dict[str, Reader] = {
+    ".csv": tables.table_records,
+    ".extxyz": extxyz.extxyz_records,
+    ".xyz": extxyz.extxyz_records,
+    ".json": json_files.json_records,
+    ".jsonl": json_files.json_records,
+    ".ndjson": json_files.json_records,
+}
+_BINARY_FORMS: dict[str, Reader] = {
+    ".feather": tables.table_records,
+    ".arrow": tables.table_records,
+    ".parquet": tables.table_records,
     ".pt": arrays.tensor_records,
-    ".json": archives.json_records,
-    ".json.zip": archives.json_records,
+    ".db": databases.ase_records,
+    ".aselmdb": databases.ase_records,
     ".zip": archives.zip_records,
 }
+_TOLD_BY_THE_READER = (tables.table_records, arrays.tensor_records)
 
 
 def records_of(path: str | Path, columns: Columns | None = None) -> Iterator[Record]:
-    """Every crystal of a file or folder, in a fixed order.
+    """Every crystal of a file or folder, in a fixed order, one at a time: the memory needed is that of a few crystals.
 
     Args:
-        columns: which columns hold ids, structures and properties, for tables.
+        columns: which columns hold ids, structures and properties, for tables and entries.
 
     Raises:
         UserError: if the path is missing, or its form is none of `READABLE`, or it is broken as a whole.
     """
     path, columns = existing(path), columns or Columns()
     if path.is_dir():
-        return archives.folder_records(path, columns)
-    name = path.name.lower()
-    for suffix in sorted(_BY_SUFFIX, key=len, reverse=True):
-        if name.endswith(suffix):
-            return _BY_SUFFIX[suffix](path, columns)
-    if archives.is_structure_file(path.name):
-        return archives.single_file_records(path, columns)
-    raise UserError(f"{path} is of no form that can be read; readable: {READABLE}")
+        return _told_of_absent(archives.folder_records(path, columns), path, columns)
+    reader = _reader(path)
+    refuse_impostor(path)
+    records = reader(path, columns)
+    return records if reader in _TOLD_BY_THE_READER else _told_of_absent(records, path, columns)
+
+
+def _reader(path: Path) -> Reader:
+    suffix, plain = path.suffix.lower(), Path(plain_name(path.name.lower()))
+    reader = _TEXT_FORMS.get(plain.suffix) or _BINARY_FORMS.get(suffix)
+    if reader is None and archives.is_structure_file(plain.name):
+        reader = archives.single_file_records
+    if reader is None:
+        raise UserError(f"{path} is of no form that can be read; readable: {READABLE}")
+    return reader
+
+
+def _told_of_absent(records: Iterator[Record], path: Path, columns: Columns) -> Iterator[Record]:
+    """The same records, with a warning at the end for properties that none of them has."""
+    absent = set(columns.properties)
+    for record in records:
+        if absent:
+            absent = {name for name in absent if record.properties.get(name) is None}
+        yield record
+    for name in sorted(absent):
+        logging.getLogger("unimat.readers").warning("%s: no crystal has the property %r", path.name, name)

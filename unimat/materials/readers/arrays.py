@@ -1,4 +1,4 @@
-"""Forms that already are numbers: extxyz files, and the tensors that CDVAE and DiffCSP save."""
+"""Forms that already are numbers: ASE's atoms, and the tensors that CDVAE and DiffCSP save."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,37 +8,22 @@ import numpy as np
 
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected, UserError
+from unimat.materials.lattices import lattice_matrix
 from unimat.materials.readers.records import Columns, Record
-from unimat.materials.structures import lattice_matrix
 
 _TENSORS = ("frac_coords", "num_atoms", "atom_types", "lengths", "angles")
 
 
-def extxyz_records(path: Path, columns: Columns) -> Iterator[Record]:
-    """Crystals of an extended XYZ file; ids from `material_id` in the comment line, or the frame's number."""
-    import ase.io
-    from ase.io.extxyz import XYZError
-
-    stem = path.name.split(".")[0]
-    try:
-        for index, atoms in enumerate(ase.io.iread(path, index=":", format="extxyz")):
-            material_id = str(atoms.info.get("material_id", f"{stem}-{index}"))
-            yield Record(
-                material_id,
-                f"{path.name}:{index}",
-                # Fractional coordinates as they are: ASE would wrap them along periodic axes by default.
-                Crystal(material_id, atoms.cell.array, atoms.numbers, _scaled_positions(atoms)),
-                atoms.info.get("split"),
-                {name: atoms.info.get(name) for name in columns.properties},
-            )
-    except (XYZError, ValueError, KeyError, IndexError) as error:
-        raise UserError(f"{path} is not readable as extxyz ({' '.join(str(error).split())}); mend it") from error
-
-
-def _scaled_positions(atoms: Any) -> np.ndarray:
-    if abs(np.linalg.det(atoms.cell.array)) < 1e-9:
+def scaled_positions(atoms: Any) -> np.ndarray:
+    """(n, 3) fractional coordinates of ASE's atoms as they are, not wrapped into the cell; NaN where there is none."""
+    if not abs(np.linalg.det(atoms.cell.array)) > 1e-9:
         return np.full((len(atoms), 3), np.nan)  # no cell: refused by the check that every crystal passes
     return atoms.get_scaled_positions(wrap=False)
+
+
+def plain_value(value: Any) -> Any:
+    """`value` without numpy: what a process hands to another should need little to unpack."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def tensor_records(path: Path, columns: Columns) -> Iterator[Record]:
@@ -55,7 +40,11 @@ def tensor_records(path: Path, columns: Columns) -> Iterator[Record]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and more for a broken file
         raise UserError(f"{path} is not readable as plain tensors ({type(error).__name__}); save it again") from error
-    missing = [name for name in _TENSORS if name not in content]
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path} holds a {type(content).__name__}, not named tensors {', '.join(_TENSORS)}; save it again"
+        )
+    missing = [name for name in _TENSORS if not isinstance(content.get(name), torch.Tensor)]
     if missing:
         raise UserError(f"{path}: no tensor {missing[0]!r}; expected {', '.join(_TENSORS)}")
     arrays = {name: content[name].numpy() for name in _TENSORS}

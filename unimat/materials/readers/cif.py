@@ -4,6 +4,7 @@ Coordinates stay as the file has them; an orbit is what the symmetry operations 
 `SAME_SITE` to one already there being the same atom on a special position.
 """
 
+import math
 import re
 import warnings
 
@@ -13,11 +14,13 @@ from pymatgen.io.cif import CifParser
 
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
-from unimat.materials.structures import from_structure, lattice_matrix
+from unimat.materials.lattices import lattice_matrix
+from unimat.materials.structures import from_structure
 from unimat.periodic_table import ATOMIC_NUMBER
 
 SAME_SITE = 0.1  # Å; three printed digits put images of one site up to 0.05 Å apart in a 30 Å cell
 FULL_OCCUPANCY_WITHIN = 1e-3
+FULL = frozenset({"?", ".", "1", "1.0", "1.00", "1.000"})
 _CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
 _OPERATIONS = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz", "_space_group_symop.operation_xyz")
 _HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
@@ -96,28 +99,44 @@ def _lattice(block: gemmi.cif.Block) -> np.ndarray:
 
 def _number(text: str | None) -> float:
     value = gemmi.cif.as_number(text) if text else float("nan")  # drops a standard uncertainty: 5.64(2)
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise _NotUnderstood(f"expected a number, found {text!r}")
     return float(value)
 
 
 def _sites(block: gemmi.cif.Block) -> tuple[np.ndarray, np.ndarray]:
     tags = ["fract_x", "fract_y", "fract_z", "?type_symbol", "?label", "?occupancy"]
-    numbers, sites = [], []
-    for row in block.find("_atom_site_", tags):
-        x, y, z, symbol, label, occupancy = (row[i] if row.has(i) else None for i in range(6))
-        name = _unquoted(symbol) or _unquoted(label)
-        if occupancy not in (None, "?", ".") and abs(_number(occupancy) - 1) > FULL_OCCUPANCY_WITHIN:
-            raise CrystalRejected("partial_occupancy", f"site {_unquoted(label) or name!r} has occupancy {occupancy}")
-        numbers.append(_atomic_number(name, certain=bool(_unquoted(symbol))))
-        sites.append([_number(x), _number(y), _number(z)])
-    if not sites:
+    table = block.find("_atom_site_", tags)
+    x, y, z, symbols, labels, occupancies = (
+        list(table.column(i)) if table.has_column(i) else ["?"] * len(table) for i in range(len(tags))
+    )
+    if not x:
         raise CrystalRejected("no_atoms", "the list of sites is empty")
-    return np.array(numbers, np.int64), np.array(sites, np.float64)
+    names, labelled = [_unquoted(text) for text in symbols], [_unquoted(text) for text in labels]
+    for name, label, occupancy in zip(names, labelled, occupancies, strict=True):
+        if occupancy not in FULL and abs(_number(occupancy) - 1) > FULL_OCCUPANCY_WITHIN:
+            raise CrystalRejected("partial_occupancy", f"site {label or name!r} has occupancy {occupancy}")
+    numbers = [
+        ATOMIC_NUMBER.get(name) or _atomic_number(name or label, certain=bool(name))
+        for name, label in zip(names, labelled, strict=True)
+    ]
+    return np.array(numbers, np.int64), np.array([_numbers(x), _numbers(y), _numbers(z)]).T
+
+
+def _numbers(texts: list[str]) -> list[float]:
+    try:
+        values = list(map(float, texts))
+        if all(map(math.isfinite, values)) and "_" not in "".join(texts):  # Python reads 1_000 as a number
+            return values
+    except ValueError:
+        pass  # a standard uncertainty, 0.123(4), or no number at all
+    return [_number(text) for text in texts]
 
 
 def _unquoted(text: str | None) -> str:
-    return "" if text in (None, "?", ".") else gemmi.cif.as_string(text)
+    if text is None or text in ("?", "."):
+        return ""
+    return text if text.isalnum() else gemmi.cif.as_string(text)
 
 
 def _atomic_number(name: str, certain: bool) -> int:

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from unimat.crystal_table import Crystal
+from unimat.errors import CrystalRejected
+
+ID_NAMES = ("material_id", "MaterialId", "mp_id", "id", "ID")
+STRUCTURE_NAMES = ("cif", "structure", "poscar", "POSCAR", "CIF")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,21 +18,21 @@ class Record:
     Attributes:
         material_id: id given by the source, or made of the file's name and the row.
         origin: file and row, for the rejected table.
-        content: CIF or POSCAR text, a `Crystal`, or None where the source has nothing.
+        content: CIF or POSCAR text, a `Crystal`, None where the source has nothing, or why the reader had to reject it.
         split: the source's own split, or None.
-        properties: property values by the source's column names.
+        properties: property values by the source's column names; the cells of a CSV file are text.
     """
 
     material_id: str
     origin: str
-    content: str | Crystal | None
+    content: str | Crystal | CrystalRejected | None
     split: str | None = None
     properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Which columns of a table mean what; None leaves it to the usual names.
+    """Which columns of a table (or keys of a JSON entry, a frame, a database row) mean what; None is the usual names.
 
     Attributes:
         properties: columns to carry, by the source's names.

@@ -1,70 +1,109 @@
-"""Tables with a column of CIF or POSCAR text, and crystal tables."""
+"""Tables with a column of structures (CIF, POSCAR or JSON text, or OPTIMADE's three columns), and crystal tables."""
 
 import dataclasses
+import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from unimat import crystal_table
-from unimat.crystal_table import STRUCTURE_COLUMNS
-from unimat.errors import UserError
+from unimat import crystal_stream
+from unimat.crystal_table import STRUCTURE_COLUMNS, Crystal, CrystalTable
+from unimat.errors import CrystalRejected, UserError
 from unimat.materials.ingest_settings import SPLITS
-from unimat.materials.readers.records import Columns, Record
+from unimat.materials.readers.arrow_table import arrow_header, arrow_rows
+from unimat.materials.readers.csv_table import Row, csv_header, csv_rows
+from unimat.materials.readers.entries import OPTIMADE, content_of
+from unimat.materials.readers.opening import one_line, plain_name
+from unimat.materials.readers.records import ID_NAMES, STRUCTURE_NAMES, Columns, Record
 
-ID_NAMES = ("material_id", "MaterialId", "mp_id", "id", "ID")
-STRUCTURE_NAMES = ("cif", "structure", "poscar", "POSCAR", "CIF")
+SUFFIXES = (".csv", ".feather", ".arrow", ".parquet")
 
 
-def csv_records(path: Path, columns: Columns) -> Iterator[Record]:
-    """Crystals of a CSV file, gzipped or not."""
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A file of rows under named columns.
+
+    Attributes:
+        rows: the rows, given the places of the columns wanted; to be called as often as needed.
+    """
+
+    path: Path
+    header: list[str]
+    rows: Callable[[list[int]], Iterator[Row]]
+
+    def cells(self, names: tuple[str, ...]) -> Iterator[Row]:
+        """Cells of the columns `names`, row by row."""
+        return self.rows([self.header.index(name) for name in names])
+
+    def require(self, name: str, setting: str) -> None:
+        """Refuse a column that is not there, or is there twice.
+
+        Raises:
+            UserError: with the columns that are there.
+        """
+        if self.header.count(name) > 1:
+            raise UserError(f"{self.path} has {self.header.count(name)} columns {name!r}; leave one")
+        if name not in self.header:
+            raise UserError(f"{self.path}: no column {name!r} ({setting}); its columns: {self.names}")
+
+    def usual(self, names: tuple[str, ...]) -> str | None:
+        return next((name for name in names if name in self.header), None)
+
+    @property
+    def names(self) -> str:
+        """The names of the columns, for a message of one line."""
+        listed = ", ".join(" ".join(name.split()) for name in self.header)
+        return listed if len(listed) <= 1000 else f"{listed[:1000]}..."
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file of that name is a table, compressed or not."""
+    return plain_name(path.name).lower().endswith(SUFFIXES)
+
+
+def table_at(path: Path) -> Table:
+    """The table in a CSV, Feather, Arrow or Parquet file; only its header is read.
+
+    Raises:
+        UserError: if it is of no such form, or cannot be read.
+    """
+    name = plain_name(path.name).lower()
+    if name.endswith(".csv"):
+        return Table(path, csv_header(path), lambda indices: csv_rows(path, indices))
+    if path.name.lower().endswith(SUFFIXES):
+        return Table(path, arrow_header(path), lambda indices: arrow_rows(path, indices))
+    raise UserError(f"{path} is no table that can be read; readable: {', '.join(SUFFIXES)}")
+
+
+def table_records(path: Path, columns: Columns) -> Iterator[Record]:
+    """Crystals of a table, row by row; of a crystal table with all its property columns.
+
+    Raises:
+        UserError: if the file is broken, or a column is missing or there twice.
+    """
+    table = table_at(path)
+    if set(STRUCTURE_COLUMNS) <= set(table.header) and columns.structure is None:
+        return _crystal_table_records(path)
+    return _records(table, _layout(table, columns))
+
+
+def _crystal_table_records(path: Path) -> Iterator[Record]:
+    row = itertools.count()
+    for batch in crystal_stream.batches(path, 1024):
+        for index in range(len(batch)):
+            yield _crystal_table_record(batch, index, f"{path.name}:{next(row)}")
+
+
+def _crystal_table_record(table: CrystalTable, index: int, origin: str) -> Record:
+    content: Crystal | CrystalRejected
     try:
-        header = list(pd.read_csv(path, nrows=0))
-        layout = _layout(path, header, columns)
-        # Ids stay text (00123 is not 123), and floats come back as they were printed.
-        frame = pd.read_csv(
-            path,
-            usecols=layout.wanted,
-            dtype={name: str for name in (layout.material_id, layout.structure) if name},
-            float_precision="round_trip",
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError) as error:
-        raise UserError(f"{path} is not readable as CSV ({_line(error)}); get it again") from error
-    return _frame_records(path.name, frame, layout)
-
-
-def feather_records(path: Path, columns: Columns) -> Iterator[Record]:
-    """Crystals of a Feather file."""
-    try:
-        frame = pd.read_feather(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not readable as Feather ({_line(error)}); get it again") from error
-    layout = _layout(path, list(frame), columns)
-    return _frame_records(path.name, frame, layout)
-
-
-def parquet_records(path: Path, columns: Columns) -> Iterator[Record]:
-    """Crystals of a crystal table, with all its property columns, or of a Parquet file with a text column."""
-    try:
-        arrow = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not readable as Parquet (truncated?); get it again") from error
-    if set(STRUCTURE_COLUMNS) <= set(arrow.column_names):
-        return _crystal_table_records(path.name, crystal_table.CrystalTable(arrow))
-    frame = arrow.to_pandas()
-    layout = _layout(path, list(frame), columns)
-    return _frame_records(path.name, frame, layout)
-
-
-def _crystal_table_records(origin: str, table: crystal_table.CrystalTable) -> Iterator[Record]:
-    for index, crystal in enumerate(table):
-        properties = dict(crystal.properties)
-        split = properties.get("split")
-        yield Record(crystal.material_id, f"{origin}:{index}", crystal, split if split in SPLITS else None, properties)
+        content = table[index]
+    except (TypeError, ValueError) as error:  # a lattice of null, say
+        rejection = CrystalRejected("unreadable", one_line(error))
+        return Record(str(table.arrow.column("material_id")[index].as_py()), origin, rejection)
+    split = content.properties.get("split")
+    return Record(content.material_id, origin, content, split if split in SPLITS else None, dict(content.properties))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,55 +111,55 @@ class _Layout:
     """Columns of one table: ids (None if there are none), structures, properties, and the split if there is one."""
 
     material_id: str | None
-    structure: str
+    structure: tuple[str, ...]
     properties: tuple[str, ...]
     split: str | None
 
     @property
-    def wanted(self) -> list[str]:
-        named = (self.material_id, self.structure, *self.properties, self.split)
-        return list(dict.fromkeys(name for name in named if name))
+    def wanted(self) -> tuple[str, ...]:
+        named = (self.material_id, *self.structure, *self.properties, self.split)
+        return tuple(dict.fromkeys(name for name in named if name))
 
 
-def _layout(path: Path, header: list[str], columns: Columns) -> _Layout:
-    structure = _named(path, header, columns.structure, STRUCTURE_NAMES, "structure_column")
-    if structure is None:
-        raise UserError(f"{path}: no structure column among {', '.join(header)}; name it by structure_column")
-    material_id = _named(path, header, columns.material_id, ID_NAMES, "id_column")
-    missing = [name for name in columns.properties if name not in header]
-    if missing:
-        raise UserError(f"{path}: no column {missing[0]!r}; its columns: {', '.join(header)}")
-    return _Layout(material_id, structure, columns.properties, "split" if "split" in header else None)
+def _layout(table: Table, columns: Columns) -> _Layout:
+    structure = _structure_columns(table, columns)
+    material_id = columns.material_id or table.usual(ID_NAMES)
+    layout = _Layout(material_id, structure, columns.properties, table.usual(("split",)))
+    for name in layout.wanted:
+        table.require(name, "id_column" if name == material_id else "properties")
+    return layout
 
 
-def _named(path: Path, header: list[str], given: str | None, usual: tuple[str, ...], setting: str) -> str | None:
-    if given is not None and given not in header:
-        raise UserError(f"{path}: no column {given!r} ({setting}); its columns: {', '.join(header)}")
-    return given or next((name for name in usual if name in header), None)
+def _structure_columns(table: Table, columns: Columns) -> tuple[str, ...]:
+    name = columns.structure or table.usual(STRUCTURE_NAMES)
+    if name:
+        table.require(name, "structure_column")
+        return (name,)
+    if set(OPTIMADE) <= set(table.header):
+        return (*OPTIMADE, *(name for name in ("species", "structure_features") if name in table.header))
+    raise UserError(f"{table.path}: no structure column among {table.names}; name it by structure_column")
 
 
-def _frame_records(origin: str, frame: pd.DataFrame, layout: _Layout) -> Iterator[Record]:
+def _records(table: Table, layout: _Layout) -> Iterator[Record]:
+    origin = table.path.name
     if layout.material_id is None:
         logging.getLogger("unimat.readers").warning("%s has no id column; ids are made of the row number", origin)
-    columns = {name: frame[name].tolist() for name in layout.wanted}
-    for index in range(len(frame)):
-        row = {name: _value(values[index]) for name, values in columns.items()}
+    names = layout.wanted
+    for index, (cells, fault) in enumerate(table.cells(names)):
+        row = dict(zip(names, cells, strict=True))
         row_id = row[layout.material_id] if layout.material_id else None
+        material_id = str(row_id) if row_id is not None else f"{origin.split('.')[0]}-{index}"
         split = row[layout.split] if layout.split else None
         yield Record(
-            str(row_id) if row_id is not None else f"{origin.split('.')[0]}-{index}",
+            material_id,
             f"{origin}:{index}",
-            row[layout.structure],
+            fault or content_of(_structure(row, layout), material_id),
             split if split in SPLITS else None,
             {name: row[name] for name in layout.properties},
         )
 
 
-def _value(value: Any) -> Any:
-    """`value` as plain Python, None if missing."""
-    missing = value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value)
-    return None if missing else value
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _structure(row: dict[str, Any], layout: _Layout) -> Any:
+    if len(layout.structure) == 1:
+        return row[layout.structure[0]]
+    return {name: row[name] for name in layout.structure}

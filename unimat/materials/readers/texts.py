@@ -13,9 +13,11 @@ def crystal_of(record: Record) -> Crystal:
     """Crystal of `record`, with the record's properties.
 
     Raises:
-        CrystalRejected: if its text cannot be read or is no ordered crystal of elements.
+        CrystalRejected: if its reader says so, or its text cannot be read or is no ordered crystal of elements.
     """
     content = record.content
+    if isinstance(content, CrystalRejected):
+        raise content
     if content is None or (isinstance(content, str) and not content.strip()):
         raise CrystalRejected("unreadable", "the structure is missing")
     if isinstance(content, str):

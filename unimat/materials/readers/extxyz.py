@@ -1,0 +1,85 @@
+"""Extended XYZ files, frame by frame: ASE reads each frame, so that a bad one is a row to reject and not the end."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from unimat.crystal_table import Crystal
+from unimat.errors import CrystalRejected, UserError
+from unimat.materials.ingest_settings import SPLITS
+from unimat.materials.readers.arrays import plain_value, scaled_positions
+from unimat.materials.readers.opening import MAX_TEXT, one_line, opened_text, told_if_broken, too_large
+from unimat.materials.readers.records import Columns, Record
+
+
+def extxyz_records(path: Path, columns: Columns) -> Iterator[Record]:
+    """Crystals of an extended XYZ file; ids from `material_id` in the comment line, or the frame's number.
+
+    Properties are the comment line's, energy included.
+
+    Raises:
+        UserError: if a number of atoms is not where it should be, or the last frame is cut short.
+    """
+    with opened_text(path) as text, told_if_broken(path, "extxyz"):
+        for index, frame in enumerate(_frames(path, text)):
+            yield _record(path, index, frame, columns)
+
+
+def _frames(path: Path, text: TextIO) -> Iterator[str | CrystalRejected]:
+    """Text of each frame: the number of atoms, the comment, a line for each atom."""
+    while line := text.readline(MAX_TEXT):
+        if not line.strip():
+            continue
+        try:
+            n_atoms = int(line)
+        except ValueError:
+            n_atoms = -1
+        if n_atoms < 0:
+            raise UserError(
+                f"{path}: expected a number of atoms, found {line.strip()[:50]!r}; mend the frame before it"
+            )
+        yield _frame(path, line, n_atoms, text)
+
+
+def _frame(path: Path, first: str, n_atoms: int, text: TextIO) -> str | CrystalRejected:
+    lines, size = [first], 0
+    for _ in range(n_atoms + 1):
+        line = text.readline(MAX_TEXT)
+        if not line:
+            raise UserError(f"{path} ends within a frame of {n_atoms} atoms (truncated?); get it again")
+        size += len(line)
+        if size <= MAX_TEXT:
+            lines.append(line)
+    return too_large(size) if size > MAX_TEXT else "".join(lines)
+
+
+def _record(path: Path, index: int, frame: str | CrystalRejected, columns: Columns) -> Record:
+    origin, name = f"{path.name}:{index}", columns.material_id or "material_id"
+    made = f"{path.name.split('.')[0]}-{index}"
+    if isinstance(frame, CrystalRejected):
+        return Record(made, origin, frame)
+    material_id = _id_as_written(frame, name) or made
+    try:
+        atoms = _atoms(frame)
+        material_id = _id_as_written(frame, name) or str(atoms.info.get(name, made))
+        content = Crystal(material_id, atoms.cell.array, atoms.numbers, scaled_positions(atoms))
+    except Exception as error:  # ASE's reader raises nearly every built-in exception on malformed text
+        return Record(material_id, origin, CrystalRejected("unreadable", f"extxyz: {one_line(error)}"))
+    found = {**(atoms.calc.results if atoms.calc else {}), **atoms.info}  # energies become a calculator's results
+    split = found.get("split")
+    properties = {each: plain_value(found.get(each)) for each in columns.properties}
+    return Record(material_id, origin, content, split if split in SPLITS else None, properties)
+
+
+def _atoms(frame: str) -> Any:
+    from ase.io.extxyz import read_extxyz
+
+    return next(read_extxyz(io.StringIO(frame), 0))
+
+
+def _id_as_written(frame: str, name: str) -> str | None:
+    """The id in a frame's comment line as text: ASE would make a number of 007."""
+    found = re.search(rf'(?:^|\s){re.escape(name)}=(?:"([^"\\]+)"|([^\s"\'{{\[\\]+))(?=\s|$)', frame.split("\n", 2)[1])
+    return (found.group(1) or found.group(2)) if found else None

@@ -1,0 +1,49 @@
+"""Files that references are read from."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from unimat.errors import UserError
+
+GNOME_BUCKET = "https://storage.googleapis.com/gdm_materials_discovery"
+WHERE_TO_GET = {
+    "mp_materials_summary.csv": "data/mp_materials_summary.csv in the history of "
+    "https://github.com/google-deepmind/materials_discovery (commit 4023209631ccd1d0e070775852ae2e8ebc369060)",
+    "mp_snapshot_summary.csv": f"{GNOME_BUCKET}/external_data/mp_snapshot_summary.csv",
+    "external_materials_summary.csv": f"{GNOME_BUCKET}/external_data/external_materials_summary.csv",
+    "stable_materials_summary.csv": f"{GNOME_BUCKET}/gnome_data/stable_materials_summary.csv",
+}
+
+
+def find_file(path: str, where: str = "hull.reference.path") -> Path:
+    """`path`, or the file of that name under UNIMAT_DATA_DIR.
+
+    Raises:
+        UserError: if it is at neither place; of a published file it says where to get it.
+    """
+    for candidate in (Path(path), Path(os.environ.get("UNIMAT_DATA_DIR", "")) / path):
+        if candidate.is_file():
+            return candidate
+    source = WHERE_TO_GET.get(Path(path).name)
+    hint = f"; it is published as {source}" if source else ""
+    raise UserError(f"{where}: no file {path!r} here or under UNIMAT_DATA_DIR{hint}")
+
+
+def read_csv(path: Path, columns: tuple[str, ...], what: str) -> pd.DataFrame:
+    """Table of a CSV file that has these columns; cells are text unless a whole column is of numbers.
+
+    Raises:
+        UserError: if it cannot be read, or a column is missing.
+    """
+    try:
+        frame = pd.read_csv(path, low_memory=False)
+    except (ValueError, OSError) as error:  # pandas' ParserError, EmptyDataError and UnicodeDecodeError are ValueErrors
+        raise UserError(
+            f"{path} is not readable as CSV ({' '.join(str(error).split())[:200]}); get it again"
+        ) from error
+    for name in columns:
+        if name not in frame.columns:
+            raise UserError(f"{path}: no column {name!r}; expected {what}")
+    return frame

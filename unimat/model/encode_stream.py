@@ -1,0 +1,161 @@
+"""Encoding of datasets of any size: crystal tables in, shards out, in one pass.
+
+Whether a crystal is taken depends on it and on the settings alone; L, the width of batches and the statistics of
+the lattice are those of what was taken, so nothing has to be read twice. Only the lattice parameters of the
+training split stay in memory, 48 bytes per crystal.
+"""
+
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from unimat.crystal_table import REJECTED_FIELDS, CrystalTable, Rejected
+from unimat.errors import UserError
+from unimat.files import write_json, written_whole
+from unimat.model import lattice as lattice_forms
+from unimat.model.encoded import SHARDS, EncodedCrystals, Encoding
+from unimat.model.encoding import chosen_grid, encode_table
+from unimat.model.settings import EncodeSettings
+from unimat.model.shards import SHARD_ROWS, SplitWriter
+from unimat.periodic_table import Grid
+
+BLOCK = 65_536  # crystals whose matrices are looked at together
+MIN_STD = (1e-3, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2)  # lengths (log or Å), degrees: datasets of one lattice shape
+
+
+def encode_dataset(
+    tables: Mapping[str, Iterable[CrystalTable]],
+    settings: EncodeSettings,
+    folder: str | Path,
+    shard_rows: int = SHARD_ROWS,
+    n_crystals: int | None = None,
+) -> Encoding:
+    """Write `<split>/shard-*.arrow`, `rejected.parquet` and, last, `encoding.json` into `folder`.
+
+    Args:
+        tables: the crystals of each split, `train` among them, in parts that fit into memory.
+        shard_rows: crystals of a shard; no number depends on it.
+        n_crystals: how many there are in all, for the progress bar.
+
+    Returns:
+        What holds for all crystals.
+
+    Raises:
+        UserError: on bad settings, or if no crystal of the training split can be used. Other splits may be empty.
+    """
+    if shard_rows < 1:
+        raise UserError(f"encode: a shard must hold at least one crystal, found {shard_rows} shard rows")
+    grid, folder, tally, index = chosen_grid(settings), Path(folder), Tally(), {}
+    (folder / "encoding.json").unlink(missing_ok=True)  # that of an earlier run would not fit the new shards
+    with (
+        tqdm(total=n_crystals, desc="encode", unit="crystal", mininterval=1.0) as bar,
+        _rejected_table(folder / "rejected.parquet") as reject,
+    ):
+        for split, parts in tables.items():
+            with written_whole(folder / split) as unfinished:
+                writer = SplitWriter(unfinished, shard_rows)
+                for crystals, rejected in _encoded(split, parts, grid, settings, bar):
+                    writer.write(crystals)
+                    reject(rejected)
+                    tally.add(split, crystals, rejected)
+                tally.finish(split)
+                index[split] = dataclasses.asdict(writer.finish())
+    encoding = tally.encoding(grid, settings)
+    write_json(folder / "encoding.json", {**encoding.to_json(), SHARDS: index})
+    return encoding
+
+
+def _encoded(
+    split: str, parts: Iterable[CrystalTable], grid: Grid, settings: EncodeSettings, bar: tqdm
+) -> Iterator[tuple[EncodedCrystals, list[Rejected]]]:
+    for table in parts:
+        yield encode_table(table, grid, settings.slots, settings.max_atoms, split)
+        bar.update(len(table))
+
+
+@contextlib.contextmanager
+def _rejected_table(path: Path) -> Iterator[Callable[[list[Rejected]], None]]:
+    """Function that adds rows to the rejected table at `path`."""
+    schema = pa.schema(REJECTED_FIELDS)
+    with written_whole(path) as unfinished, pq.ParquetWriter(unfinished, schema) as file:
+
+        def reject(rows: list[Rejected]) -> None:
+            if rows:
+                file.write_table(pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=schema))
+
+        yield reject
+
+
+class Tally:
+    """What an `Encoding` says of its crystals, gathered part by part."""
+
+    def __init__(self) -> None:
+        self._n: collections.Counter[str] = collections.Counter()
+        self._n_atoms: collections.Counter[int] = collections.Counter()
+        self._n_rejected, self._slots = 0, 1
+        self._first_rejected: Rejected | None = None
+        self._lattices: list[np.ndarray] = []
+
+    def add(self, split: str, crystals: EncodedCrystals, rejected: list[Rejected]) -> None:
+        self._n[split] += len(crystals)
+        self._n_atoms.update(crystals.n_atoms.tolist())
+        self._n_rejected += len(rejected)
+        self._slots = max(self._slots, int(crystals.slot.max(initial=0)) + 1)
+        self._first_rejected = self._first_rejected or next(iter(rejected), None)
+        if split == "train":
+            self._lattices.append(crystals.lattice)
+
+    def finish(self, split: str) -> None:
+        """No more crystals of `split` will come; UserError if that leaves nothing to train on."""
+        self._n[split] += 0
+        if split == "train" and not self._n[split]:
+            first = self._first_rejected
+            reason = f"; the first: {first.material_id}: {first.detail}" if first else ""
+            raise UserError(f"encode: no usable crystal in the training split{reason}")
+
+    def encoding(self, grid: Grid, settings: EncodeSettings) -> Encoding:
+        return Encoding(
+            grid_rows=grid.rows,
+            grid_columns=grid.columns,
+            slots=settings.slots or self._slots,
+            max_atoms=max(self._n_atoms),
+            coordinates=settings.coordinates,
+            lattice_lengths=settings.lattice_lengths,
+            **lattice_statistics(np.concatenate(self._lattices), settings),
+            n=dict(self._n),
+            n_rejected=self._n_rejected,
+            count_histogram={str(n): count for n, count in sorted(self._n_atoms.items())},
+        )
+
+
+def lattice_statistics(parameters: np.ndarray, settings: EncodeSettings) -> dict:
+    """The fields of `Encoding` that speak of the lattices (m, 6) of the training split."""
+    squares, radius = 0.0, 0.0
+    corners = np.stack(np.meshgrid(*[[-0.5, 0.5]] * 3, indexing="ij"), axis=-1).reshape(8, 3)
+    for start in range(0, len(parameters), BLOCK):
+        matrices = lattice_forms.to_matrices(parameters[start : start + BLOCK])
+        squares += float((matrices**2).sum())
+        radius = max(radius, float(np.linalg.norm(corners @ matrices, axis=-1).max()))
+    if settings.coordinates == "cartesian":
+        std = np.full(9, np.sqrt(squares / (9 * len(parameters))))
+        mean, reach = np.zeros(9), np.full(9, np.abs(parameters[:, :3]).max())
+        low, high = -reach / std, reach / std
+    else:
+        pooled = lattice_forms.to_vector(parameters, settings.lattice_lengths).reshape(-1, 2, 3)  # lengths, angles
+        mean = np.repeat(pooled.mean((0, 2)), 3)
+        std = np.maximum(np.repeat(pooled.std((0, 2)), 3), MIN_STD)
+        low = (np.repeat(pooled.min((0, 2)), 3) - mean) / std
+        high = (np.repeat(pooled.max((0, 2)), 3) - mean) / std
+    named = {"lattice_mean": mean, "lattice_std": std, "lattice_low": low, "lattice_high": high}
+    return {name: _rounded(values) for name, values in named.items()} | {"cartesian_radius": radius}
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(f"{value:.9g}") for value in values)
