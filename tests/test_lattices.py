@@ -7,13 +7,23 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
 from unimat.errors import CrystalRejected
-from unimat.materials.lattices import angles_of, come_closer_than, lattice_matrix, lengths_of, shortest_distance
+from unimat.materials.lattices import (
+    angles_of,
+    come_closer_than,
+    lattice_matrices,
+    lattice_matrix,
+    lengths_of,
+    shortest_distance,
+)
 
 
 @pytest.mark.parametrize("parameters", [(3, 4, 5, 70, 80, 100), (4, 4, 4, 90, 90, 90), (3, 3, 7, 90, 90, 120)])
 def test_matrix_is_pymatgens_and_gives_its_parameters_back(parameters):
     matrix = lattice_matrix(parameters[:3], parameters[3:])
     np.testing.assert_allclose(matrix, Lattice.from_parameters(*parameters).matrix, atol=1e-12)
+    np.testing.assert_allclose(
+        lattice_matrices(np.array([parameters[:3]] * 2), np.array([parameters[3:]] * 2))[1], matrix
+    )
     np.testing.assert_allclose([*lengths_of(matrix), *angles_of(matrix)], parameters, atol=1e-10)
 
 
