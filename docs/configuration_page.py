@@ -83,7 +83,7 @@ def origins_of_sets() -> Iterator[str]:
     schema = read_schema("sets.schema.yaml")
     yield f"\nA set comes from {words_of(schema['properties']['from'])}.\n"
     # The options of a set from a file or from a search have defaults in a settings class, too.
-    borrowed = {"file": ConvertSettings, "airss": AirssSettings}
+    borrowed = {"sample": SampleSettings, "file": ConvertSettings, "airss": AirssSettings}
     for origin in schema["properties"]["from"]["enum"]:
         form = schema["$defs"][origin]
         properties = {name: resolved(part) for name, part in form["properties"].items() if name != "from"}

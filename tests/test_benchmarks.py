@@ -103,7 +103,14 @@ def test_loader_runs_and_knows_the_dense_size():
     assert figures["size on disk (baseline: dense float32)"]["baseline"] == 38880  # 20 x 9 x 18 x 3 of 4 bytes
 
 
-@pytest.mark.parametrize("name", ["stages", "workflow_overhead", "run_all"])
+@pytest.mark.published
+def test_fingerprints_are_matminers(published_data: Path):
+    figures = {figure["name"]: figure for figure in line_of("fingerprints", "--n", "4")["figures"]}
+    assert figures["largest difference, real"]["met"]
+    assert figures["largest difference, generated"]["met"]
+
+
+@pytest.mark.parametrize("name", ["network", "sampling", "sharding", "stages", "workflow_overhead", "run_all"])
 def test_the_others_say_what_they_take(name: str):
     done = subprocess.run([sys.executable, FOLDER / f"{name}.py", "--help"], capture_output=True, text=True, check=True)
     assert "options:" in done.stdout
@@ -190,11 +197,16 @@ def test_a_run_of_several_sittings_has_no_total(tmp_path: Path):
 def test_all_scripts_are_benchmarks_or_known_not_to_be():
     assert imported("run_all").names() == [
         "encode_roundtrip",
+        "fingerprints",
         "hull",
         "hull_reference",
         "ingest",
         "ingest_scale",
         "loader",
+        "network",
+        "sampling",
+        "sharding",
         "stages",
+        "tpu_compile",
         "workflow_overhead",
     ]

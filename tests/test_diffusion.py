@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unimat.model import diffusion
+from unimat.model import diffusion, losses
 from unimat.model.sampling import make_denoiser
 from unimat.model.schedule import alpha_sigma
 from unimat.model.settings import ModelSettings, SampleSettings
 
-SETTINGS = diffusion.LossSettings("epsilon", -20.0, 20.0, lattice_weight=2.0, null_weight=1.0)
+SETTINGS = losses.LossSettings("epsilon", -20.0, 20.0, lattice_weight=2.0, null_weight=1.0)
 MEAN = {"coords": 0.4, "lattice": -1.0}
 VARIANCE = {"coords": 0.09, "lattice": 0.25}
 
@@ -50,7 +50,7 @@ def test_loss_of_predicting_no_noise_at_all_is_its_variance():
     x0, mask = state(4000), jnp.ones((3, 1))
     present = jnp.zeros(x0["coords"].shape[:-1], bool)
     nothing = lambda noisy, log_snr: jax.tree.map(jnp.zeros_like, noisy)  # noqa: E731
-    total, report = diffusion.loss(nothing, x0, present, mask, SETTINGS, key=jax.random.key(3))
+    total, report = losses.loss(nothing, x0, present, mask, SETTINGS, key=jax.random.key(3))
     np.testing.assert_allclose([report["loss_coords"], report["loss_lattice"]], 1, atol=0.03)
     np.testing.assert_allclose(total, report["loss_coords"] + 2 * report["loss_lattice"], rtol=1e-5)
     # Times are evenly spread, and the cosine schedule is symmetric: so are the bands.
@@ -76,27 +76,50 @@ def test_loss_leaves_out_cells_without_an_element_and_weighs_null_slots():
         return {**noise, "coords": noise["coords"].at[:, :, cell].add(1.0)}
 
     def coords_loss(cell, null_weight):
-        settings = diffusion.LossSettings("epsilon", -4.0, 4.0, 1.0, null_weight)
+        settings = losses.LossSettings("epsilon", -4.0, 4.0, 1.0, null_weight)
         predict = lambda noisy, log_snr: wrong_where(noisy, log_snr, cell)  # noqa: E731
-        return float(diffusion.loss(predict, x0, present, mask, settings, key=jax.random.key(0))[1]["loss_coords"])
+        return float(losses.loss(predict, x0, present, mask, settings, key=jax.random.key(0))[1]["loss_coords"])
 
     assert coords_loss(2, 1.0) == pytest.approx(0, abs=1e-6)  # no element there
     assert coords_loss(0, 1.0) == pytest.approx(0.5, rel=1e-3)  # two of the four slots of two elements
     assert coords_loss(0, 0.5) == pytest.approx((1 + 0.5) / (1 + 3 * 0.5), rel=1e-3)
 
 
-@pytest.mark.parametrize(("prediction", "gamma"), [("epsilon", 0.1), ("epsilon", 1.0), ("v", 0.1)])
-def test_sampler_recovers_gaussian_data(prediction, gamma):
-    shapes = {"coords": (1, 2, 1, 3), "lattice": (6,)}
-    network = types.SimpleNamespace(
-        shapes=shapes, apply=lambda params, noisy, log_snr, conditions: exact(noisy, log_snr, prediction)
-    )
+class ExactNetwork:
+    """Predicts as well as can be for Gaussian data."""
+
+    shapes = {"coords": (1, 2, 1, 3), "lattice": (6,)}  # noqa: RUF012
+
+    def __init__(self, prediction):
+        self.prediction = prediction
+
+    def no_conditions(self, n):
+        return {}
+
+    def apply(self, params, noisy, log_snr, conditions):
+        return exact(noisy, log_snr, self.prediction)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "options"),
+    [
+        ("epsilon", {"gamma": 0.1}),
+        ("epsilon", {"gamma": 1.0}),
+        ("v", {"gamma": 0.1}),
+        ("epsilon", {"sampler": "ddim"}),
+        ("v", {"sampler": "dpm++", "steps": 64}),
+        ("epsilon", {"sampler": "heun", "steps": 32}),
+        ("v", {"sampler": "heun", "steps": 64, "churn": 20.0}),
+    ],
+)
+def test_sampler_recovers_gaussian_data(prediction, options):
+    network = ExactNetwork(prediction)
     model = types.SimpleNamespace(settings=ModelSettings(prediction=prediction), network=network)
-    settings = SampleSettings(steps=256, gamma=gamma, clip=False)
+    settings = SampleSettings(**options, clip=False)
     n = 4000
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), jnp.arange(n))
-    start = {name: jax.random.normal(jax.random.key(9), (n, *shape)) for name, shape in shapes.items()}
-    drawn = make_denoiser(model, settings)({}, start, keys, jnp.arange(256))
+    start = {name: jax.random.normal(jax.random.key(9), (n, *shape)) for name, shape in network.shapes.items()}
+    drawn = make_denoiser(model, settings)({}, start, keys, jnp.arange(settings.steps))
     # 256 steps leave the variance up to 4 % too small at gamma = 0 and a little too large at gamma = 1.
     slack = 0.06
     for name, values in drawn.items():

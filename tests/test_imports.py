@@ -18,7 +18,7 @@ def imported_by(modules: list[str], startup: str = "") -> set[str]:
 def test_accelerator_half_imports_nothing_of_the_materials_half():
     modules = [f"unimat.model.{module.name}" for module in pkgutil.iter_modules(unimat.model.__path__)]
     assert "unimat.model.unet" in modules
-    ours = imported_by([*modules, "unimat.cli.encode", "unimat.cli.train", "unimat.cli.sample"])
+    ours = imported_by([*modules, "unimat.cli.encode", "unimat.cli.train", "unimat.cli.sample", "unimat.cli.doctor"])
     # JAX brings scipy itself; what counts is that our modules ask for no more than JAX, Flax, Optax and Orbax do.
     base = imported_by(["jax", "flax.linen", "optax", "orbax.checkpoint", "pyarrow.parquet", "tqdm"])
     assert ours & set(FOREIGN) <= base & set(FOREIGN)

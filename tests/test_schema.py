@@ -86,7 +86,9 @@ def test_the_configuration_has_these_sections_and_no_others():
 
 def test_options_of_a_set_are_those_of_the_command_that_makes_it():
     kinds = schema("sets")["$defs"]
-    fields = {kind: {field.name for field in dataclasses.fields(kind)} for kind in (AirssSettings, ConvertSettings)}
+    made_by = (SampleSettings, AirssSettings, ConvertSettings)
+    fields = {kind: {field.name for field in dataclasses.fields(kind)} for kind in made_by}
+    assert kinds["sample"]["properties"].keys() == fields[SampleSettings] | {"from"}
     assert kinds["airss"]["properties"].keys() == fields[AirssSettings] | {"from"}
     assert kinds["file"]["properties"].keys() == fields[ConvertSettings] | {"from", "path"}
     assert kinds.keys() == set(schema("sets")["properties"]["from"]["enum"])

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -43,6 +44,32 @@ def test_crystals_come_back_from_shards_of_any_size(tmp_path, shard_rows):
     for name in ("offsets", *ARRAYS):
         np.testing.assert_array_equal(getattr(back, name), getattr(whole, name))
     assert index.content == written(tmp_path / "once", [whole], 1000).content
+
+
+def test_properties_come_back_and_change_the_content_hash(tmp_path):
+    whole = crystals()
+    gaps, text = np.linspace(0, 2, 20, dtype=np.float32), np.arange(60, dtype=np.float32).reshape(20, 3)
+    gaps[4] = np.nan
+    told = dataclasses.replace(whole, properties={"band gap": gaps, "text": text})
+    index = written(tmp_path / "told", [told.part(0, 5), told.part(5, 20)], 7)
+    back = concatenated([open_shard(tmp_path / "told" / shard.name, shard) for shard in index.files])
+    assert back.properties.keys() == told.properties.keys()
+    for name, values in told.properties.items():
+        np.testing.assert_array_equal(back.properties[name], values)
+    batch = padded(back, 8)
+    np.testing.assert_array_equal(batch["properties"], np.concatenate([gaps[:, None], text], axis=1))
+    assert batch.keys() - padded(whole, 8).keys() == {"properties"}
+    other = dataclasses.replace(told, properties={"band gap": gaps + 1, "text": text})
+    renamed = dataclasses.replace(told, properties={"gap": gaps, "text": text})
+    parts = {"whole": whole, "other": other, "renamed": renamed}
+    hashes = {written(tmp_path / name, [part], 7).content for name, part in parts.items()} | {index.content}
+    assert len(hashes) == 4
+
+
+def test_a_dataset_without_properties_keeps_the_content_hash_of_version_0_1(tmp_path):
+    write_tiny_dataset(tmp_path, choices=(1, 3, 4), elements=("H", "Be"))
+    assert read_index(tmp_path, "train").content == "c208e73829e7b8bbc2ca9013735d318f1f6540699ee58e9dd4ccea7c5424bfa3"
+    assert "properties" not in read_json(tmp_path / "encoding.json")
 
 
 def test_content_hash_sees_every_column():

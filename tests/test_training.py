@@ -65,6 +65,17 @@ def test_history_starts_at_the_loss_of_predicting_nothing(straight):
     assert float(rows[0]["loss"]) == pytest.approx(
         float(rows[0]["loss_coords"]) + float(rows[0]["loss_lattice"]), rel=1e-4
     )
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3])  # two steps of warm-up: 0, half, then all
+    # Adam moves each of the parameters by at most some learning rates.
+    n_parameters = read_json(straight / "training.json")["n_parameters"]
+    assert 0.1e-3 * n_parameters**0.5 < float(rows[-1]["update_norm"]) < 2e-3 * n_parameters**0.5
+    with np.load(straight / "model.npz") as archive:
+        norm = np.sqrt(sum((archive[name] ** 2).sum() for name in archive.files if name != "description"))
+    assert float(rows[-1]["param_norm"]) == pytest.approx(norm, rel=1e-2)
+    clock = rows_of(straight / "speed.csv")
+    assert [int(row["step"]) for row in clock] == [2, 4, 6, 8]
+    assert float(clock[-1]["crystals_per_s"]) == pytest.approx(8 * float(clock[-1]["steps_per_s"]), rel=1e-4)
     report = read_json(straight / "training.json")
     assert report["final"]["step"] == 8
     assert set(report["speed"]) >= {"samples_per_second", "compile_seconds"}
@@ -163,9 +174,22 @@ def test_thread_of_the_loader_ends_with_the_run(dataset, tmp_path):
 
 def test_loss_that_is_not_finite_stops_the_run(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "make_optimizer", lambda settings: _explodes_at(5))
-    with pytest.raises(UserError, match=r"not finite at step 6; the last good checkpoint is of step 3"):
+    with pytest.raises(UserError, match=r"at step 6 .*; the last good checkpoint is of step 3 in ") as caught:
         training.train(dataset, TINY_MODEL, TINY_TRAIN, tmp_path / "work", tmp_path)
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "model.npz").exists()
+    bad = read_json(tmp_path / "work" / "bad_batch.json")
+    assert bad["step"] == 6
+    # The crystals of step 6 are those of rows 40 to 47 of the stream; three epochs of 20 crystals.
+    expected = [f"r0-{row}" for row in loader.batch_rows(TINY_TRAIN.seed, 5, 8, 20)]
+    assert bad["material_ids"] == expected
+    assert f"crystals {', '.join(expected[:5])} and 3 more" in str(caught.value)
+
+
+def test_loss_that_explodes_stops_the_run(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "EXPLODED", 0.1)
+    with pytest.raises(UserError, match=r"has exploded, at step 1 .*no checkpoint is saved"):
+        training.train(dataset, TINY_MODEL, TINY_TRAIN, tmp_path / "work", tmp_path)
 
 
 def _explodes_at(step):
@@ -173,6 +197,32 @@ def _explodes_at(step):
 
     schedule = lambda count: jnp.where(count == step - 1, jnp.inf, 1e-3)  # noqa: E731
     return optax.adam(schedule)
+
+
+def test_batch_that_cannot_be_shared_out_is_one_line(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * 3)
+    with pytest.raises(UserError, match=r"train.batch_size 8 cannot be shared out among 3 devices"):
+        training.train(dataset, TINY_MODEL, TINY_TRAIN, tmp_path / "work", tmp_path)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_conditional_model_is_trained_and_shown_its_conditions(dataset, tmp_path):
+    model = dataclasses.replace(TINY_MODEL, conditions=("elements", "composition"))
+    settings = dataclasses.replace(TINY_TRAIN, steps=3, warmup_steps=0)
+    report = training.train(dataset, model, settings, tmp_path / "work", tmp_path)
+    assert report["final"]["loss"] < 3
+    with np.load(tmp_path / "model.npz") as archive:
+        kept = json.loads(archive["description"].tobytes())["settings"]["model"]["conditions"]
+    assert kept == ["elements", "composition"]
+
+
+def test_min_snr_weight_and_tensorboard_are_settings(dataset, tmp_path):
+    settings = dataclasses.replace(TINY_TRAIN, steps=2, loss_weight="min_snr", min_snr_gamma=1.0, tensorboard=True)
+    training.train(dataset, TINY_MODEL, settings, tmp_path / "work", tmp_path)
+    row = rows_of(tmp_path / "history.csv")[-1]
+    assert float(row["loss"]) < 0.95 * (float(row["loss_coords"]) + float(row["loss_lattice"]))
+    (events,) = (tmp_path / "work" / "tensorboard").iterdir()
+    assert b"val_loss" in events.read_bytes()
 
 
 def test_learning_rate_rises_and_falls():

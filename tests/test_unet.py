@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from unimat.model import convolution
 from unimat.model.blocks import factors
 from unimat.model.settings import ModelSettings
 from unimat.model.unet import UNet
@@ -135,3 +136,112 @@ def test_dropout_acts_in_training_only():
     np.testing.assert_array_equal(
         still(params, noisy, log_snr, {})["coords"], still(params, noisy, log_snr, {})["coords"]
     )
+
+
+def loss_and_gradients(module, params, noisy, log_snr, conditions=None, train=False):
+    def loss(p):
+        predicted = module.apply(
+            {"params": p}, noisy, log_snr, conditions or {}, train=train, rngs={"dropout": jax.random.key(0)}
+        )
+        return sum((jnp.mean(x**2) for x in predicted.values()), jnp.float32(0))
+
+    return jax.jit(jax.value_and_grad(loss))(params)
+
+
+def assert_same(ours, theirs):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()) + 1e-7)
+
+
+def test_matrix_products_and_xlas_convolutions_give_the_same(monkeypatch):
+    shape = (2, 3, 3)
+    noisy, log_snr = inputs(shape)
+    module = network(shape, multipliers=(1, 1))
+    params = perturbed(module, noisy, log_snr)
+    assert convolution.by_products()
+    ours = loss_and_gradients(module, params, noisy, log_snr)
+    monkeypatch.setattr(convolution, "by_products", lambda: False)
+    assert_same(ours, loss_and_gradients(module, params, noisy, log_snr))
+
+
+def test_rematerialised_blocks_give_the_same_and_drop_the_same():
+    shape = (2, 2, 1)
+    noisy, log_snr = inputs(shape)
+    choices = {"multipliers": (1,), "dropout": 0.3}
+    params = perturbed(network(shape, **choices), noisy, log_snr)
+    kept, again = (
+        loss_and_gradients(network(shape, remat=remat, **choices), params, noisy, log_snr, train=True)
+        for remat in (False, True)
+    )
+    assert_same(again, kept)
+
+
+def unrolled(params):
+    """Parameters of scanned blocks i to j under the names of single ones."""
+    single = {}
+    for name, tree in params.items():
+        if "_to_" not in name:
+            single[name] = tree
+            continue
+        prefix, first, last = name.replace("_to_", "_").rsplit("_", 2)
+        for k, i in enumerate(range(int(first), int(last) + 1)):
+            each = jax.tree.map(lambda x, k=k: x[k], tree)
+            single[f"{prefix}_{i}"] = each["residual"]
+            if "attention" in each:
+                single[f"{prefix}_{i}_attention"] = each["attention"]
+    return single
+
+
+def test_scanned_blocks_are_the_blocks_one_by_one(monkeypatch):
+    shape = (2, 2, 1)
+    noisy, log_snr = inputs(shape)
+    module = network(shape, multipliers=(1,), blocks=3, attention_resolutions=(1,))
+    params = perturbed(module, noisy, log_snr)
+    assert {name for name in params if "_to_" in name} == {"down_0_0_to_2", "up_0_0_to_3"}
+    scanned = jax.jit(module.apply)({"params": params}, noisy, log_snr, {})
+    monkeypatch.setattr("unimat.model.levels.LARGEST_UNROLLED", 3)
+    assert_same(scanned, jax.jit(module.apply)({"params": unrolled(params)}, noisy, log_snr, {}))
+
+
+def test_up_to_two_blocks_keep_one_name_each():
+    noisy, log_snr = inputs((2, 2, 1))
+    module = network((2, 2, 1), blocks=2)
+    params = jax.eval_shape(module.init, jax.random.key(0), noisy, log_snr, {})["params"]
+    assert {"down_0_0", "down_0_1", "up_1_2", "up_0_0", "up_0_1", "up_0_2"} <= set(params)
+    assert not [name for name in params if "_to_" in name]
+
+
+def test_a_vector_condition_modulates_and_starts_unheard():
+    shape = (2, 2, 1)
+    noisy, log_snr = inputs(shape)
+    module = network(shape, multipliers=(1,))
+    conditions = {"band_gap": jnp.array([[0.5, 1.0], [-2.0, 1.0]])}
+    bare = jax.eval_shape(module.init, jax.random.key(0), noisy, log_snr, {})["params"]
+    params = jax.eval_shape(module.init, jax.random.key(0), noisy, log_snr, conditions)["params"]
+    assert set(params) - set(bare) == {"condition_band_gap"}
+    same = {name: jax.tree.map(jnp.shape, params[name]) for name in bare}
+    assert same == jax.tree.map(jnp.shape, bare)
+    rng = np.random.default_rng(0)
+    filled = jax.tree.map(lambda p: jnp.asarray(rng.normal(0, 0.2, p.shape), jnp.float32), params)
+    run = jax.jit(module.apply)
+    other = {"band_gap": conditions["band_gap"].at[0, 0].add(1.0)}
+    heard = [run({"params": filled}, noisy, log_snr, c)["coords"] for c in (conditions, other)]
+    assert float(jnp.abs(heard[0] - heard[1])[0].max()) > 1e-3
+    assert float(jnp.abs(heard[0] - heard[1])[1].max()) == 0
+    last = filled["condition_band_gap"]["Dense_1"]
+    unheard = {
+        **filled,
+        "condition_band_gap": {**filled["condition_band_gap"], "Dense_1": jax.tree.map(jnp.zeros_like, last)},
+    }
+    silent = [run({"params": unheard}, noisy, log_snr, c)["coords"] for c in (conditions, other)]
+    np.testing.assert_array_equal(*silent)
+
+
+def test_a_condition_of_the_grid_is_read_at_the_input():
+    shape = (2, 2, 1)
+    noisy, log_snr = inputs(shape)
+    module = network(shape, multipliers=(1,))
+    grid = {"composition": jnp.zeros((2, *shape, 2))}
+    bare, params = (jax.eval_shape(module.init, jax.random.key(0), noisy, log_snr, c)["params"] for c in ({}, grid))
+    changed = [name for name in params if jax.tree.map(jnp.shape, params[name]) != jax.tree.map(jnp.shape, bare[name])]
+    assert changed == ["first"]

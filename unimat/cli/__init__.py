@@ -20,6 +20,7 @@ COMMANDS = {
     "convert": "turn a crystal table into CIF, POSCAR or extxyz files, or such files into a table",
     "select": "choose rows of a crystal table: a seeded draw, or the lowest energies per composition",
     "encode": "lay crystals over the periodic table as compact arrays",
+    "doctor": "say what would go wrong if a training started here",
     "train": "train the diffusion model",
     "sample": "generate crystals with a trained model",
     "metrics": "validity, coverage, distributions, uniqueness and novelty of a set",

@@ -1,37 +1,73 @@
 """Generate crystals with a trained model.
 
 Writes crystals.parquet, rejected.parquet (tensors that decode to no crystal, with the reason) and sampling.json
-into --out. Crystal i depends on the seed and on i alone.
+into --out. Crystal i depends on the seed and on i alone. An interrupted command, repeated, goes on where it stopped.
 """
 
 import argparse
 import logging
+from typing import Any
 
-EXAMPLE = "unimat sample --model model/model.npz --settings '{\"n\": 200}' --out sets/generated"
+EXAMPLE = "unimat sample --model model/model.npz --composition Si4C4 --count 100 --guidance 1 --out sets/generated"
 
 logger = logging.getLogger("unimat.sample")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="NPZ", help="model.npz of `unimat train`")
+    parser.add_argument(
+        "--model", default="model.npz", metavar="NPZ", help="model.npz of `unimat train` (default: %(default)s)"
+    )
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="sample section of the configuration")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the generated set")
+    parser.add_argument(
+        "--out", default="generated", metavar="DIR", help="folder of the generated set (default: %(default)s)"
+    )
+    asked = parser.add_argument_group("what to make", "each goes before the same key of --settings")
+    asked.add_argument("--count", type=int, metavar="N", help="crystals; with --compositions, of each without a count")
+    asked.add_argument("--composition", metavar="FORMULA", help="atoms of the cell, e.g. Li4Fe4P4O16")
+    asked.add_argument("--compositions", metavar="CSV", help="columns formula and, if wanted, count")
+    asked.add_argument("--chemical-system", metavar="SYMBOLS", help="elements that should occur, e.g. Si-C")
+    asked.add_argument(
+        "--property",
+        action="append",
+        type=_property,
+        metavar="NAME=VALUE",
+        help="value asked for, in the unit of the dataset; several times for several; a vector as 0.1,0.2",
+    )
+    asked.add_argument("--guidance", type=float, metavar="OMEGA", help="weight of what is asked for, Equation 2")
+
+
+def _property(text: str) -> tuple[str, float | list[float]]:
+    name, _, value = text.partition("=")
+    try:
+        numbers = [float(number) for number in value.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, e.g. band_gap=1.5") from None
+    return name, numbers if len(numbers) > 1 else numbers[0]
+
+
+def overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """Keys of the sample section that flags stand for."""
+    given = {
+        "n": args.count,
+        "composition": args.composition,
+        "compositions": args.compositions,
+        "chemical_system": args.chemical_system,
+        "properties": dict(args.property) if args.property else None,
+        "guidance": args.guidance,
+    }
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def run(args: argparse.Namespace) -> None:
-    from pathlib import Path
-
-    from unimat import crystal_table
-    from unimat.files import write_json
     from unimat.model.checkpoints import read_model
-    from unimat.model.sampling import sample
+    from unimat.model.sampled_sets import sample_into
     from unimat.model.settings import SampleSettings
-    from unimat.settings import load_settings
+    from unimat.settings import as_dict, load_settings
 
     settings = load_settings(SampleSettings, args.settings, "sample")
-    table, rejected, report = sample(read_model(args.model), settings)
-    out = Path(args.out)
-    crystal_table.write_rejected(rejected, out / "rejected.parquet")
-    write_json(out / "sampling.json", report)
-    crystal_table.write(table, out / "crystals.parquet")
-    logger.info("%d of %d sampled tensors are crystals", len(table), settings.n)
+    settings = load_settings(SampleSettings, {**as_dict(settings), **overrides(args)}, "sample")
+    report = sample_into(read_model(args.model), settings, args.out)
+    logger.info("%d of %d sampled tensors are crystals", report["n_crystals"], report["n_requested"])
+    for name, found in report.get("obeyed", {}).items():
+        if name != "by_composition":
+            logger.info("%s: %d of %d", name.replace("_", " "), found["count"], found["of"])

@@ -1,9 +1,13 @@
 """Train the diffusion model.
 
-Reads the folder that `unimat encode` wrote; writes model.npz, history.csv and training.json into --out, model.npz
-last. Checkpoints go to the working folder --work, and the same command continues from them after an interruption,
-to the same result. SIGTERM, or the setting time_limit_minutes, saves a checkpoint and ends with exit code 75. A
-working folder of other settings is refused, naming the setting, unless --fresh.
+Reads the folder that `unimat encode` wrote; writes model.npz, history.csv, speed.csv and training.json into --out,
+model.npz last. Checkpoints go to the working folder --work, and the same command continues from them after an
+interruption, to the same result. SIGTERM, or the setting time_limit_minutes, saves a checkpoint and ends with exit
+code 75. A working folder of other settings is refused, naming the setting, unless --fresh.
+
+Over several hosts or processes, each runs this same command, --work lies where all of them see it, and process 0
+writes. They find each other by themselves in a Slurm step of several tasks and on a TPU pod; elsewhere
+--coordinator, --processes and --process (or UNIMAT_COORDINATOR, UNIMAT_PROCESSES, UNIMAT_PROCESS) say how.
 """
 
 import argparse
@@ -25,9 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", required=True, metavar="DIR", help="working folder, kept between attempts")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the trained model")
     parser.add_argument("--fresh", action="store_true", help="forget the working folder's checkpoints")
+    job = parser.add_argument_group("several processes")
+    job.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0; `auto`: ask the cluster")
+    job.add_argument("--processes", metavar="N", help="how many there are")
+    job.add_argument("--process", metavar="I", help="which this is, from 0")
 
 
 def run(args: argparse.Namespace) -> None:
+    from unimat.model.distributed import connect, is_writer
     from unimat.model.interruption import EXIT_CODE, Interrupted
     from unimat.model.settings import ModelSettings, TrainSettings
     from unimat.model.training import train
@@ -35,11 +44,14 @@ def run(args: argparse.Namespace) -> None:
 
     model_settings = load_settings(ModelSettings, args.model_settings, "model")
     settings = load_settings(TrainSettings, args.settings, "train")
+    connect({name: getattr(args, name) for name in ("coordinator", "processes", "process")})
     try:
         report = train(args.encoded, model_settings, settings, args.work, args.out, args.fresh)
     except Interrupted as stop:
         logger.warning("%s", stop)
         sys.exit(EXIT_CODE)
+    if not is_writer():
+        return
     logger.info(
         "trained %d parameters for %d steps on %d crystals: %s",
         report["n_parameters"],

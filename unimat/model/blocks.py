@@ -1,23 +1,17 @@
-"""Blocks of the 3D U-Net over (L, H, W): convolution, residual block, attention, change of resolution."""
+"""Blocks of the 3D U-Net over (L, H, W): convolution, residual block, change of resolution."""
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-LOG_SNR_FREQUENCIES = 64
+from unimat.model.convolution import convolution
+from unimat.model.normalization import GroupNorm
 
 # Variance 1 / fan-in as usual; uniform draws, since normal ones take XLA far longer to compile.
 fan_in = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 zeros = nn.initializers.zeros
-
-
-def norm(channels: int, dtype: Any, name: str | None = None) -> nn.GroupNorm:
-    """Group normalisation over slots and cells, in at most 32 groups of at least four channels."""
-    groups = math.gcd(32, channels // 4) if channels % 4 == 0 else 1
-    return nn.GroupNorm(num_groups=groups, dtype=dtype, name=name)
 
 
 class Convolution(nn.Module):
@@ -39,23 +33,15 @@ class Convolution(nn.Module):
         init = zeros if self.zero else fan_in
         if kernel == (1, 1, 1):
             return nn.Dense(self.features, kernel_init=init, dtype=self.dtype)(x)
-        return nn.Conv(self.features, kernel, self.stride, padding="SAME", kernel_init=init, dtype=self.dtype)(x)
-
-
-class NoiseLevel(nn.Module):
-    """(B, features) embedding of log_snr (B,): sines and cosines of it, then two dense layers."""
-
-    features: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, log_snr: jax.Array) -> jax.Array:
-        frequencies = jnp.exp(jnp.linspace(math.log(0.05), math.log(10.0), LOG_SNR_FREQUENCIES))
-        angles = log_snr[:, None] * frequencies
-        x = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
-        return nn.Dense(self.features, dtype=self.dtype, kernel_init=fan_in)(
-            nn.swish(nn.Dense(self.features, dtype=self.dtype, kernel_init=fan_in)(x))
-        )
+        return nn.Conv(
+            self.features,
+            kernel,
+            self.stride,
+            padding="SAME",
+            kernel_init=init,
+            dtype=self.dtype,
+            conv_general_dilated=convolution,
+        )(x)
 
 
 class ResidualBlock(nn.Module):
@@ -64,61 +50,19 @@ class ResidualBlock(nn.Module):
     features: int
     kernel: tuple[int, int, int]
     dropout: float
+    train: bool
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, embedding: jax.Array, train: bool) -> jax.Array:
-        h = nn.swish(norm(x.shape[-1], self.dtype)(x))
+    def __call__(self, x: jax.Array, embedding: jax.Array) -> jax.Array:
+        h = GroupNorm(self.dtype, swish=True)(x)
         h = Convolution(self.features, self.kernel, dtype=self.dtype)(h)
         film = nn.Dense(2 * self.features, kernel_init=zeros, dtype=self.dtype)(nn.swish(embedding))
-        scale, shift = jnp.split(film[:, None, None, None, :], 2, axis=-1)
-        h = nn.swish(norm(self.features, self.dtype)(h) * (1 + scale) + shift)
-        h = nn.Dropout(self.dropout, deterministic=not train)(h)
+        h = GroupNorm(self.dtype, swish=True, dropout=self.dropout)(h, film, self.train)
         h = Convolution(self.features, self.kernel, zero=True, dtype=self.dtype)(h)
         if x.shape[-1] != self.features:
             x = nn.Dense(self.features, dtype=self.dtype, kernel_init=fan_in)(x)
         return x + h
-
-
-class SelfAttention(nn.Module):
-    """(..., N, channels) plus multi-head attention over its N tokens."""
-
-    head_dim: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        channels = x.shape[-1]
-        heads = max(1, channels // self.head_dim)
-        width = heads * min(self.head_dim, channels)
-        qkv = nn.Dense(3 * width, use_bias=False, dtype=self.dtype, kernel_init=fan_in)(x)
-        q, k, v = jnp.moveaxis(qkv.reshape(*x.shape[:-1], 3, heads, width // heads), -3, 0)
-        scores = jnp.einsum("...qhd,...khd->...hqk", q, k).astype(jnp.float32) / math.sqrt(width // heads)
-        weights = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
-        mixed = jnp.einsum("...hqk,...khd->...qhd", weights, v).reshape(*x.shape[:-1], width)
-        return nn.Dense(channels, kernel_init=zeros, dtype=self.dtype)(mixed)
-
-
-class GridAttention(nn.Module):
-    """(B, L, H, W, channels) plus attention over all slots and cells, or over cells and then over slots."""
-
-    head_dim: int
-    kind: str
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        b, n_slots, height, width, channels = x.shape
-        if self.kind == "joint":
-            tokens = norm(channels, self.dtype)(x).reshape(b, -1, channels)
-            return x + SelfAttention(self.head_dim, dtype=self.dtype)(tokens).reshape(x.shape)
-        if height * width > 1:
-            cells = norm(channels, self.dtype)(x).reshape(b, n_slots, height * width, channels)
-            x = x + SelfAttention(self.head_dim, dtype=self.dtype)(cells).reshape(x.shape)
-        if n_slots > 1:
-            slots = jnp.moveaxis(norm(channels, self.dtype)(x), 1, 3)
-            x = x + jnp.moveaxis(SelfAttention(self.head_dim, dtype=self.dtype)(slots), 3, 1)
-        return x
 
 
 def factors(height: int, width: int) -> tuple[int, int]:

@@ -1,9 +1,7 @@
-"""Checkpoints: of a training run in its working folder (Orbax), and of a finished model (`model.npz`)."""
+"""A finished model in one file, `model.npz`. Checkpoints of a run that goes on: `unimat.model.work_folder`."""
 
 import dataclasses
 import json
-import logging
-import shutil
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -15,19 +13,16 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from unimat import __version__
 from unimat.errors import UserError
-from unimat.files import existing, read_json, write_json, written_whole
+from unimat.files import existing, written_whole
 from unimat.model import networks
 from unimat.model.encoded import Encoding
 from unimat.model.networks import Network, Params
 from unimat.model.settings import ModelSettings
-from unimat.settings import as_dict, differences, load_settings
+from unimat.settings import load_settings
 
 FORMAT = 1
 DESCRIPTION = "description"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-KEPT = 2
-
-logger = logging.getLogger("unimat.checkpoints")
 
 
 def versions() -> dict[str, str]:
@@ -100,81 +95,3 @@ def _check_shapes(network: Network, params: Params, path: str | Path) -> None:
                 f"{path}: parameter {where} has shape {here}, its network wants {there}: the checkpoint of another "
                 "model or version; train again"
             )
-
-
-class WorkFolder:
-    """The working folder of one training run: its settings, its history and its latest checkpoints.
-
-    It outlives interruptions; `unimat train` continues from it if the settings are the same.
-
-    Attributes:
-        path: the folder.
-    """
-
-    def __init__(self, path: str | Path, settings: dict[str, Any], fresh: bool = False):
-        """Open or make the folder.
-
-        Args:
-            settings: what must be equal for the run to continue.
-            fresh: throw away what is there.
-
-        Raises:
-            UserError: if the folder belongs to a run of other settings, naming each setting that differs.
-        """
-        import orbax.checkpoint as ocp  # slow to import, and sampling does without it
-
-        self.path = Path(path).resolve()
-        if fresh:
-            shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
-            (self.path / "settings.json").unlink(missing_ok=True)
-        self._refuse_other_settings(settings)
-        write_json(self.path / "settings.json", settings)
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True)
-        self._args = ocp.args
-        self._manager = ocp.CheckpointManager(self.path / "checkpoints", options=options)
-
-    def _refuse_other_settings(self, settings: dict[str, Any]) -> None:
-        record = self.path / "settings.json"
-        if not record.exists():
-            return
-        other = differences(json.loads(json.dumps(settings)), read_json(record))
-        if other:
-            raise UserError(
-                f"{self.path} holds a training run of other settings ({'; '.join(other)}); use another folder, "
-                "restore the settings, or start anew with --fresh"
-            )
-
-    @property
-    def latest_step(self) -> int | None:
-        return self._manager.latest_step()
-
-    def save(self, step: int, state: Any) -> None:
-        if step != self.latest_step:
-            self._manager.save(step, args=self._args.StandardSave(state))
-
-    def restore(self, like: Any) -> Any:
-        """State of the latest checkpoint, of the shapes of `like`; `like` itself if there is none."""
-        step = self.latest_step
-        if step is None:
-            return like
-        try:
-            state = self._manager.restore(step, args=self._args.StandardRestore(like))
-        except (ValueError, OSError, KeyError) as error:
-            folder = self.path / "checkpoints" / str(step)
-            raise UserError(
-                f"{folder} cannot be restored ({type(error).__name__}); delete it to go back one"
-            ) from error
-        logger.info("continuing from step %d of %s", step, self.path)
-        return state
-
-    def close(self) -> None:
-        """Wait until the last checkpoint is on disk."""
-        self._manager.close()
-
-
-def settings_of_run(encoding: Encoding, model: ModelSettings, train: Any, data: dict[str, str]) -> dict[str, Any]:
-    """What a working folder must agree with: everything that changes the numbers."""
-    recipe = as_dict(train)
-    for name in ("time_limit_minutes", "checkpoint_every"):
-        del recipe[name]
-    return {"model": as_dict(model), "train": recipe, "encoding": encoding.to_json(), "data": data}

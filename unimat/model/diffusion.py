@@ -1,16 +1,15 @@
-"""Gaussian diffusion of the state {coords, lattice}: the training loss and the ancestral sampler.
+"""Gaussian diffusion of the state {coords, lattice}: noise, what a network predicts of it, one ancestral step.
 
 Shapes: coords (B, L, H, W, C), lattice (B, D), log_snr (B,). Source: section 2.2 and Table 4 of the paper;
 the posterior is that of Ho et al., arXiv:2006.11239, in continuous time.
 """
 
-import dataclasses
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from unimat.model.schedule import alpha_sigma, cosine_log_snr, times_of_batch
+from unimat.model.schedule import alpha_sigma
 from unimat.model.tensors import State
 
 # Edges of the bands of log-SNR in which the training loss is also reported.
@@ -50,54 +49,6 @@ def to_x0(predicted: State, noisy: State, log_snr: jax.Array, prediction: str) -
         "v": lambda p, z: _along(alpha, z) * z - _along(sigma, z) * p,
     }
     return jax.tree.map(forms[prediction], predicted, noisy)
-
-
-@dataclasses.dataclass(frozen=True)
-class LossSettings:
-    """The settings that the loss depends on; see `ModelSettings` and `TrainSettings`."""
-
-    prediction: str
-    log_snr_min: float
-    log_snr_max: float
-    lattice_weight: float
-    null_weight: float
-
-
-def loss(
-    predict: Predict, x0: State, present: jax.Array, mask: jax.Array, settings: LossSettings, *, key: jax.Array
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Loss of a batch, and sums to report.
-
-    Args:
-        present: (B, L, H, W) bool, slots that hold an atom.
-        mask: (H, W) float32, one in cells of elements; the others count for nothing.
-
-    Returns:
-        The mean squared error of the coordinates plus `lattice_weight` times that of the lattice; and a mapping
-        with `loss`, `loss_coords`, `loss_lattice` (scalars), `band_loss`, `band_count` (4,) over `BANDS`.
-    """
-    time_key, coords_key, lattice_key = jax.random.split(key, 3)
-    t = times_of_batch(len(x0["lattice"]), key=time_key)
-    log_snr = cosine_log_snr(t, settings.log_snr_min, settings.log_snr_max)
-    noise = {
-        "coords": jax.random.normal(coords_key, x0["coords"].shape),
-        "lattice": jax.random.normal(lattice_key, x0["lattice"].shape),
-    }
-    predicted = predict(noised(x0, noise, log_snr), log_snr)
-    squared = jax.tree.map(lambda p, q: (p - q) ** 2, predicted, target(x0, noise, log_snr, settings.prediction))
-    weight = jnp.where(present, 1.0, settings.null_weight) * mask
-    coords = (squared["coords"].mean(-1) * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
-    lattice = squared["lattice"].mean(-1)
-    in_band = jnp.stack([(log_snr >= low) & (log_snr < high) for low, high in BANDS]).astype(jnp.float32)
-    total = coords + settings.lattice_weight * lattice
-    report = {
-        "loss": total.mean(),
-        "loss_coords": coords.mean(),
-        "loss_lattice": lattice.mean(),
-        "band_loss": in_band @ total,
-        "band_count": in_band.sum(1),
-    }
-    return report["loss"], report
 
 
 def ancestral_step(

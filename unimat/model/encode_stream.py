@@ -2,7 +2,7 @@
 
 Whether a crystal is taken depends on it and on the settings alone; L, the width of batches and the statistics of
 the lattice are those of what was taken, so nothing has to be read twice. Only the lattice parameters of the
-training split stay in memory, 48 bytes per crystal.
+training split and its properties stay in memory, 48 bytes per crystal and 4 per property.
 """
 
 import collections
@@ -62,6 +62,7 @@ def encode_dataset(
             with written_whole(folder / split) as unfinished:
                 writer = SplitWriter(unfinished, shard_rows)
                 for crystals, rejected in _encoded(split, parts, grid, settings, bar):
+                    crystals = tally.of_known_lengths(crystals)
                     writer.write(crystals)
                     reject(rejected)
                     tally.add(split, crystals, rejected)
@@ -76,7 +77,7 @@ def _encoded(
     split: str, parts: Iterable[CrystalTable], grid: Grid, settings: EncodeSettings, bar: tqdm
 ) -> Iterator[tuple[EncodedCrystals, list[Rejected]]]:
     for table in parts:
-        yield encode_table(table, grid, settings.slots, settings.max_atoms, split)
+        yield encode_table(table, grid, settings.slots, settings.max_atoms, split, settings.properties)
         bar.update(len(table))
 
 
@@ -102,6 +103,7 @@ class Tally:
         self._n_rejected, self._slots = 0, 1
         self._first_rejected: Rejected | None = None
         self._lattices: list[np.ndarray] = []
+        self._properties: dict[str, list[np.ndarray]] = {}
 
     def add(self, split: str, crystals: EncodedCrystals, rejected: list[Rejected]) -> None:
         self._n[split] += len(crystals)
@@ -111,6 +113,19 @@ class Tally:
         self._first_rejected = self._first_rejected or next(iter(rejected), None)
         if split == "train":
             self._lattices.append(crystals.lattice)
+            for name, values in crystals.properties.items():
+                self._properties.setdefault(name, []).append(values)
+
+    def of_known_lengths(self, crystals: EncodedCrystals) -> EncodedCrystals:
+        """The crystals, vectors that are all missing as long as those before; UserError on other lengths."""
+        properties = {}
+        for name, values in crystals.properties.items():
+            first = self._properties.get(name, [values])[0]
+            if values.shape[1:] == (0,):
+                values = np.full((len(values), *first.shape[1:]), np.nan, np.float32)
+            _refuse_other_length(name, values, first)
+            properties[name] = values
+        return dataclasses.replace(crystals, properties=properties)
 
     def finish(self, split: str) -> None:
         """No more crystals of `split` will come; UserError if that leaves nothing to train on."""
@@ -132,7 +147,30 @@ class Tally:
             n=dict(self._n),
             n_rejected=self._n_rejected,
             count_histogram={str(n): count for n, count in sorted(self._n_atoms.items())},
+            properties={
+                name: property_statistics(name, np.concatenate(parts)) for name, parts in self._properties.items()
+            },
         )
+
+
+def _refuse_other_length(name: str, values: np.ndarray, first: np.ndarray) -> None:
+    found, wanted = (each.shape[1] if each.ndim > 1 else 1 for each in (values, first))
+    if found != wanted:
+        raise UserError(f"encode.properties: {name!r} has {wanted} numbers at first and {found} later; give one length")
+
+
+def property_statistics(name: str, values: np.ndarray) -> dict[str, float | int]:
+    """What `Encoding.properties` says of one property with values (m,) or (m, k) over the training split.
+
+    Raises:
+        UserError: if no crystal has a value.
+    """
+    values = values.reshape(len(values), -1).astype(np.float64)
+    given = values[np.isfinite(values).all(1)]
+    if not len(given):
+        raise UserError(f"encode.properties names {name!r}, of which no crystal of the training split has a value")
+    mean, std = _rounded(np.array([given.mean(), given.std()]))
+    return {"mean": mean, "std": std or 1.0, "count": len(given), "size": values.shape[1]}
 
 
 def lattice_statistics(parameters: np.ndarray, settings: EncodeSettings) -> dict:

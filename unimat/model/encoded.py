@@ -28,6 +28,9 @@ class Encoding:
             whose lattice is the matrix itself, so that it can rotate with the atoms.
         lattice_low, lattice_high: range of the standardised lattice vector.
         cartesian_radius: Å; no atom of a cell lies further from the cell's centre.
+        properties: by name, in the order of a batch: `mean` and `std` over the training split, in the unit of the
+            crystal tables, `count`, the crystals of that split that have a value, and `size`, 1 or the length of a
+            vector, whose numbers share one mean and deviation.
     """
 
     grid_rows: tuple[int, ...]
@@ -44,6 +47,7 @@ class Encoding:
     n: dict[str, int]
     n_rejected: int
     count_histogram: dict[str, int]
+    properties: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
 
     @property
@@ -65,8 +69,18 @@ class Encoding:
         """(H, W) bool: the cells that belong to an element."""
         return np.array(self.grid.atomic_number_at).reshape(self.grid.shape) > 0
 
+    @property
+    def property_columns(self) -> dict[str, slice]:
+        """Which columns of `properties` (B, P) of a batch each property fills."""
+        ends = np.cumsum([of["size"] for of in self.properties.values()], dtype=int).tolist()
+        return {
+            name: slice(end - of["size"], end) for (name, of), end in zip(self.properties.items(), ends, strict=True)
+        }
+
     def to_json(self) -> dict[str, Any]:
         fields = dataclasses.asdict(self)
+        if not fields["properties"]:
+            del fields["properties"]
         return {
             "format": fields.pop("format"),
             **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()},
@@ -94,6 +108,7 @@ class EncodedCrystals:
         slot: (n,) uint8 or uint16, below L.
         coords: (n, 3) float32, fractional, in [0, 1).
         lattice: (m, 6) float64, a b c in Å, α β γ in degrees; single precision would cost skewed cells 1e-5 Å.
+        properties: by name, (m,) float32, or (m, k) of a vector; NaN where a crystal has no value.
     """
 
     material_ids: pa.StringArray
@@ -102,6 +117,7 @@ class EncodedCrystals:
     slot: np.ndarray
     coords: np.ndarray
     lattice: np.ndarray
+    properties: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lattice)
@@ -116,7 +132,8 @@ class EncodedCrystals:
         first, last = self.offsets[start], self.offsets[stop]
         ids, offsets = self.material_ids[start:stop], self.offsets[start : stop + 1] - first
         cell, slot, coords = (array[first:last] for array in (self.cell, self.slot, self.coords))
-        return EncodedCrystals(ids, offsets, cell, slot, coords, self.lattice[start:stop])
+        properties = {name: values[start:stop] for name, values in self.properties.items()}
+        return EncodedCrystals(ids, offsets, cell, slot, coords, self.lattice[start:stop], properties)
 
     def pad_into(self, batch: dict[str, np.ndarray], at: np.ndarray, rows: np.ndarray) -> None:
         """Put crystals `rows` (b,) on the rows `at` (b,) of a batch of `padding`."""
@@ -127,25 +144,37 @@ class EncodedCrystals:
         for name in ("cell", "slot", "coords"):
             batch[name][row, column] = getattr(self, name)[atom]
         batch["lattice"][at] = self.lattice[rows]
+        if self.properties:
+            columns = [values[rows].reshape(len(rows), -1) for values in self.properties.values()]
+            batch["properties"][at] = np.concatenate(columns, axis=1)
+
+    @property
+    def n_properties(self) -> int:
+        """P, the numbers that the properties of one crystal are."""
+        return sum(values.shape[1] if values.ndim > 1 else 1 for values in self.properties.values())
 
 
-def padding(n: int, width: int) -> dict[str, np.ndarray]:
+def padding(n: int, width: int, n_properties: int = 0) -> dict[str, np.ndarray]:
     """A batch of n crystals without atoms.
 
     `cell` (n, A) int16 is -1 where there is no atom; `slot` (n, A) int16, `coords` (n, A, 3) float32 and
-    `lattice` (n, 6) float32 are zeros there. A is `width`.
+    `lattice` (n, 6) float32 are zeros there. A is `width`. Of a dataset with properties it also has `properties`
+    (n, P) float32, NaN where there is no value.
     """
-    return {
+    batch: dict[str, np.ndarray] = {
         "cell": np.full((n, width), -1, np.int16),
         "slot": np.zeros((n, width), np.int16),
         "coords": np.zeros((n, width, 3), np.float32),
         "lattice": np.zeros((n, 6), np.float32),
     }
+    if n_properties:
+        batch["properties"] = np.full((n, n_properties), np.nan, np.float32)
+    return batch
 
 
 def padded(crystals: EncodedCrystals, width: int) -> dict[str, np.ndarray]:
     """All of `crystals` as one batch."""
-    batch, rows = padding(len(crystals), width), np.arange(len(crystals))
+    batch, rows = padding(len(crystals), width, crystals.n_properties), np.arange(len(crystals))
     crystals.pad_into(batch, rows, rows)
     return batch
 
@@ -156,8 +185,11 @@ def concatenated(parts: Sequence[EncodedCrystals]) -> EncodedCrystals:
         return parts[0]
     ids = pa.concat_arrays([part.material_ids for part in parts])
     offsets = np.concatenate([[0], np.cumsum(np.concatenate([part.n_atoms for part in parts]))])
-    names = ("cell", "slot", "coords", "lattice")
-    return EncodedCrystals(ids, offsets, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    cell, slot, coords, lattice = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("cell", "slot", "coords", "lattice")
+    )
+    properties = {name: np.concatenate([part.properties[name] for part in parts]) for name in parts[0].properties}
+    return EncodedCrystals(ids, offsets, cell, slot, coords, lattice, properties)
 
 
 def read_encoding(folder: str | Path) -> Encoding:

@@ -6,6 +6,7 @@ either mode; Cartesian ones are computed from them and the lattice where the ten
 """
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,12 @@ def chosen_grid(settings: EncodeSettings) -> Grid:
 
 
 def encode_table(
-    table: CrystalTable, grid: Grid, slots: int | None = None, max_atoms: int | None = None, source: str = ""
+    table: CrystalTable,
+    grid: Grid,
+    slots: int | None = None,
+    max_atoms: int | None = None,
+    source: str = "",
+    properties: Sequence[str] = (),
 ) -> tuple[EncodedCrystals, list[Rejected]]:
     """Compact arrays of a crystal table's rows, in their order, without those that cannot be encoded.
 
@@ -41,6 +47,10 @@ def encode_table(
         slots: L; crystals of more atoms of one element are rejected. None: no limit.
         max_atoms: crystals of more atoms are rejected; None: no limit.
         source: written into the rejected rows.
+        properties: columns of the table to take along.
+
+    Raises:
+        UserError: on a property that the table does not have, or that is no number or vector.
     """
     ids, n_atoms, matrices = table.arrow.column("material_id").combine_chunks(), table.n_atoms, table.lattices
     cells = _cells(table.flat_atomic_numbers, grid)
@@ -57,8 +67,47 @@ def encode_table(
         slot[chosen].astype(np.uint16),
         _wrapped(table.flat_frac_coords[chosen], np.repeat(_handedness(matrices), n_atoms[keep])),
         lattice_forms.to_parameters(matrices),
+        {name: property_values(table, name)[keep] for name in properties},
     )
     return encoded, [Rejected(ids[i].as_py(), source, r.reason, r.detail) for i, r in sorted(rejected.items())]
+
+
+def property_values(table: CrystalTable, name: str) -> np.ndarray:
+    """(m,) float32 of a column of numbers, (m, k) of one of vectors; NaN where there is no finite value.
+
+    Raises:
+        UserError: if the table has no such column, or it holds something else.
+    """
+    table.column(name)  # names those that there are
+    column = table.arrow.column(name).combine_chunks()
+    try:
+        if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+            values = _vectors(column)
+        else:
+            values = column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float32)
+    except (pa.ArrowException, ValueError) as error:
+        raise UserError(
+            f"encode.properties names {name!r}, a column of {column.type}; give one of numbers, or of vectors of one "
+            "length"
+        ) from error
+    return np.where(np.isfinite(values), values, np.float32(np.nan))
+
+
+def _vectors(column: pa.Array) -> np.ndarray:
+    """(m, k) float32 of lists of k numbers each, NaN for a missing one; k = 0 where all are missing."""
+    sizes = set(pc.list_value_length(column).drop_null().to_pylist()) or {0}
+    if len(sizes) > 1:
+        raise ValueError(f"vectors of {len(sizes)} lengths")
+    values = np.full((len(column), sizes.pop()), np.nan, np.float32)
+    given = np.asarray(column.is_valid())
+    values[given] = (
+        column.drop_null()
+        .flatten()
+        .cast(pa.float64())
+        .to_numpy(zero_copy_only=False)
+        .reshape(given.sum(), values.shape[1])
+    )
+    return values
 
 
 def _cells(atomic_numbers: np.ndarray, grid: Grid) -> np.ndarray:

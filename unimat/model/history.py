@@ -1,4 +1,7 @@
-"""history.csv: how losses went, one row per `log_every` steps."""
+"""How a training went: history.csv (the numbers), speed.csv (the clock), and both for TensorBoard if asked.
+
+Two files, since the first is the same for any two runs of the same settings, interrupted or not, and the second never.
+"""
 
 import csv
 import io
@@ -10,38 +13,36 @@ from typing import Any
 import numpy as np
 
 from unimat.files import write_text
-from unimat.model.diffusion import BANDS
+from unimat.model.distributed import is_writer
+from unimat.model.events import Events
+from unimat.model.losses import BANDS
 
-MEANS = ("loss", "loss_coords", "loss_lattice", "grad_norm")
+MEANS = ("loss", "loss_coords", "loss_lattice", "grad_norm", "update_norm", "param_norm")
 BAND_COLUMNS = tuple(f"loss_log_snr_{low:g}_{high:g}" for low, high in BANDS)
-COLUMNS = ("step", "loss", "loss_coords", "loss_lattice", "val_loss", "grad_norm", *BAND_COLUMNS)
+OTHERS = ("grad_norm", "update_norm", "param_norm", "learning_rate")
+COLUMNS = ("step", "loss", "loss_coords", "loss_lattice", "val_loss", *OTHERS, *BAND_COLUMNS)
+SPEED_COLUMNS = ("step", "steps_per_s", "crystals_per_s", "mfu")
 
 
-class History:
-    """Rows of means since the row before; written to the working folder as they come.
+class Rows:
+    """Rows of numbers in a CSV file, written whole each time that one is added.
 
     Args:
         upto: rows of later steps are dropped: they will be computed again from the checkpoint of this step.
     """
 
-    def __init__(self, path: Path, upto: int):
-        self._path = path
+    def __init__(self, path: Path, columns: tuple[str, ...], upto: int):
+        self._path, self._columns = path, columns
         self._rows: list[dict[str, str]] = []
         if path.exists() and upto:
             with path.open(newline="", encoding="utf-8") as stream:
                 self._rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= upto]
 
-    def add(self, step: int, sums: Mapping[str, Any], val_loss: float | None) -> dict[str, str]:
-        """Add a row of the sums over some steps divided by their number, and return it."""
-        n = float(sums["n"])
-        values = {name: float(sums[name]) / n for name in MEANS}
-        count = np.asarray(sums["band_count"], float)
-        bands = np.asarray(sums["band_loss"], float) / np.where(count > 0, count, math.nan)
-        values |= dict(zip(BAND_COLUMNS, map(float, bands), strict=True))
-        values["val_loss"] = math.nan if val_loss is None else val_loss
-        row = {name: "" if math.isnan(values[name]) else f"{values[name]:.6g}" for name in COLUMNS[1:]}
+    def add(self, step: int, values: Mapping[str, float]) -> dict[str, str]:
+        row = {name: "" if math.isnan(values[name]) else f"{values[name]:.6g}" for name in self._columns[1:]}
         self._rows.append({"step": str(step), **row})
-        self.write(self._path)
+        if is_writer():
+            self.write(self._path)
         return self._rows[-1]
 
     def last(self) -> dict[str, float]:
@@ -50,7 +51,53 @@ class History:
 
     def write(self, path: Path) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, self._columns, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
         write_text(path, text.getvalue())
+
+
+class History:
+    """The files of a run in its working folder, from step `upto` on.
+
+    Attributes:
+        numbers: rows of means since the row before. speed: rows of what the clock says.
+    """
+
+    def __init__(self, folder: Path, upto: int, tensorboard: bool = False):
+        self.numbers = Rows(folder / "history.csv", COLUMNS, upto)
+        self.speed = Rows(folder / "speed.csv", SPEED_COLUMNS, upto)
+        self._events = Events(folder / "tensorboard", upto) if tensorboard and is_writer() else None
+
+    def add(
+        self,
+        step: int,
+        sums: Mapping[str, Any],
+        learning_rate: float,
+        val_loss: float | None,
+        speed: Mapping[str, float | None],
+    ) -> dict[str, str]:
+        """Add a row of the sums over some steps divided by their number, and return it."""
+        known = {name: math.nan if value is None else value for name, value in speed.items()}
+        values = means(sums) | {
+            "learning_rate": learning_rate,
+            "val_loss": math.nan if val_loss is None else val_loss,
+        }
+        row = self.numbers.add(step, values)
+        self.speed.add(step, known)
+        if self._events:
+            self._events.add(step, {name: value for name, value in (values | known).items() if not math.isnan(value)})
+        return row
+
+    def write(self, folder: Path) -> None:
+        self.numbers.write(folder / "history.csv")
+        self.speed.write(folder / "speed.csv")
+
+
+def means(sums: Mapping[str, Any]) -> dict[str, float]:
+    """Mean of each metric over the steps that were added up, and over the crystals of each band (NaN: none)."""
+    n = float(sums["n"])
+    values = {name: float(sums[name]) / n for name in MEANS}
+    count = np.asarray(sums["band_count"], float)
+    bands = np.asarray(sums["band_loss"], float) / np.where(count > 0, count, math.nan)
+    return values | dict(zip(BAND_COLUMNS, map(float, bands), strict=True))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from unimat.model.channels import channel_map
+from unimat.model.conditions import condition_shapes
 from unimat.model.encoded import Encoding
 from unimat.model.settings import ModelSettings
 from unimat.model.tensors import State
@@ -23,15 +24,24 @@ class Network:
 
     Attributes:
         shapes: shape of each part of the state of one crystal: coords (L, H, W, C), lattice (D,).
+        condition_shapes: shape of each condition of one crystal, by name.
     """
 
     module: nn.Module
     shapes: Mapping[str, tuple[int, ...]]
+    condition_shapes: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+
+    def __hash__(self) -> int:  # so that a compiled program can be found again by the network that it is of
+        return hash((self.module, *(tuple(sorted(each.items())) for each in (self.shapes, self.condition_shapes))))
 
     def init(self, *, key: jax.Array) -> Params:
         """Fresh parameters, float32."""
         noisy = {name: jnp.zeros((1, *shape)) for name, shape in self.shapes.items()}
-        return jax.jit(self.module.init)(key, noisy, jnp.zeros(1), {})["params"]
+        return jax.jit(self.module.init)(key, noisy, jnp.zeros(1), self.no_conditions(1))["params"]
+
+    def no_conditions(self, n: int) -> dict[str, jax.Array]:
+        """The conditions of n crystals of which nothing is said."""
+        return {name: jnp.zeros((n, *shape)) for name, shape in self.condition_shapes.items()}
 
     def apply(
         self,
@@ -46,7 +56,8 @@ class Network:
 
         Args:
             log_snr: (B,).
-            conditions: by name, (B, L, H, W, k) each; empty without conditions.
+            conditions: by name, all of `condition_shapes`: (B, L, H, W, k) each, or (B, k) of a property; see
+                `unimat.model.conditions`.
             rngs: `dropout` when training.
         """
         predict: Any = self.module.apply  # Flax knows no more of its type
@@ -61,7 +72,11 @@ NETWORKS: dict[str, Callable[[ModelSettings, Encoding], nn.Module]] = {"unet": _
 
 
 def build(settings: ModelSettings, encoding: Encoding) -> Network:
-    """The network that the settings name, for tensors of an encoding's shape."""
+    """The network that the settings name, for tensors of an encoding's shape.
+
+    Raises:
+        UserError: on a condition that the encoded dataset does not have.
+    """
     channels = channel_map(settings).n_channels
     shapes = {"coords": (*encoding.tensor_shape, channels), "lattice": (encoding.lattice_size,)}
-    return Network(NETWORKS[settings.network](settings, encoding), shapes)
+    return Network(NETWORKS[settings.network](settings, encoding), shapes, condition_shapes(settings, encoding))

@@ -1,8 +1,8 @@
-"""Generating crystals with a trained model."""
+"""From noise to denoised states of crystals, in batches over all devices of this process."""
 
+import dataclasses
 import functools
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -10,122 +10,223 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from unimat.crystal_table import CrystalTable, Rejected, from_crystals
-from unimat.errors import CrystalRejected
 from unimat.model import diffusion
-from unimat.model.channels import ChannelMap, channel_map
-from unimat.model.checkpoints import Model, versions
-from unimat.model.encoding import checked_crystal
+from unimat.model.channels import channel_map
+from unimat.model.checkpoints import Model
+from unimat.model.conditions import left_out
 from unimat.model.networks import Network, Params
-from unimat.model.schedule import cosine_log_snr
-from unimat.model.settings import ModelSettings, SampleSettings
-from unimat.model.tensors import Decoded, State
-from unimat.periodic_table import SYMBOLS
-from unimat.settings import as_dict
+from unimat.model.requests import Requests, conditions_of, requested_slots, requests_of
+from unimat.model.samplers import SAMPLERS, Interval, SamplerSettings
+from unimat.model.settings import SampleSettings
+from unimat.model.tensors import State
 
-logger = logging.getLogger("unimat.sample")
-
-CHUNK = 32  # denoising steps between two movements of the progress bar
+CHUNK = 32  # most denoising steps between two movements of the progress bar
 CLIP_MARGIN = 0.1  # of the range of the training lattices, by which a predicted lattice may leave it
 
-Denoise = Callable[[Params, State, jax.Array, jax.Array], State]
+Denoise = Callable[..., State]
 
 
-def sample(model: Model, settings: SampleSettings) -> tuple[CrystalTable, list[Rejected], dict[str, Any]]:
-    """Table of generated crystals, those whose tensor is no crystal, and a report of counts.
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a compiled denoiser is made for, beside the shapes of its arrays; equal ones are compiled once.
 
-    Crystal i is called gen-00000i and depends on the seed and on i alone.
+    Attributes:
+        guidance: omega of Equation 2. weakened: conditions that the second term of Equation 2 is not told.
+        devices: of the batch, in equal parts.
     """
-    channels = channel_map(model.settings)
-    crystals, rejected = [], []
-    near_border = slots = 0
-    for indices, state in denoised_batches(model, settings):
-        decoded = Decoded(state, model.encoding, channels)
-        for row, index in enumerate(indices):
-            material_id = f"gen-{index:06d}"
-            near_border += int(decoded.near_border[row].sum())
-            slots += model.encoding.slots * int(model.encoding.element_mask.sum())
-            try:
-                crystals.append(checked_crystal(material_id, *decoded.crystal(row)))
-            except CrystalRejected as error:
-                rejected.append(Rejected(material_id, "sample", error.reason, error.detail))
-    report = {
-        "n_requested": settings.n,
-        "n_crystals": len(crystals),
-        "n_rejected": len(rejected),
-        "rejections": _counts([each.reason for each in rejected]),
-        "near_null_border": {"count": near_border, "of": slots, "rate": near_border / slots},
-        "n_atoms": _counts([len(crystal.atomic_numbers) for crystal in crystals]),
-        "elements": _counts([SYMBOLS[z - 1] for crystal in crystals for z in crystal.atomic_numbers]),
-        "settings": as_dict(settings),
-        "versions": versions(),
-    }
-    table = from_crystals(crystals, name="generated", n_requested=settings.n, seed=settings.seed)
-    return table, rejected, report
+
+    network: Network
+    prediction: str
+    settings: SamplerSettings
+    guidance: float
+    weakened: tuple[str, ...]
+    devices: tuple[jax.Device, ...]
+
+    @property
+    def sharding(self) -> jax.sharding.NamedSharding:
+        """Of arrays with one entry per crystal of a batch."""
+        return jax.NamedSharding(self.mesh, jax.P("data"))
+
+    @property
+    def mesh(self) -> jax.sharding.Mesh:
+        return jax.sharding.Mesh(np.array(self.devices), ("data",))
 
 
-def denoised_batches(model: Model, settings: SampleSettings) -> Iterator[tuple[range, State]]:
-    """Indices of crystals and their final states, batch by batch; every batch has one shape."""
-    size = min(settings.batch_size, settings.n)
-    denoise = make_denoiser(model, settings)
-    steps = np.arange(settings.steps)
-    chunks = np.array_split(steps, max(1, -(-settings.steps // CHUNK)))
+def denoised_batches(
+    model: Model,
+    settings: SampleSettings,
+    requests: Requests | None = None,
+    skip: Callable[[range], bool] | None = None,
+) -> Iterator[tuple[range, dict[str, np.ndarray]]]:
+    """Indices of crystals and their final states, batch by batch; every batch has one shape.
+
+    Args:
+        requests: what they are asked to be; None: what the settings say.
+        skip: says of the indices of a batch whether it need not be made.
+    """
+    requests = requests_of(settings, model) if requests is None else requests
+    program, n = program_of(model, settings, requests), len(requests)
+    size = batch_size(settings.batch_size, n, len(program.devices))
+    on_all = jax.NamedSharding(program.mesh, jax.P())
+    params, limits = jax.device_put((model.params, limits_of(model, settings)), on_all)
+    grid, root = _log_snrs(model, program), jax.random.key(settings.seed)
     mask = jnp.asarray(model.encoding.element_mask, jnp.float32)
-    root = jax.random.key(settings.seed)
-    params = jax.device_put(model.params)
-    with tqdm(total=settings.n, desc="sample", unit="crystal", mininterval=1.0) as bar:
-        for start in range(0, settings.n, size):
-            keys = jax.vmap(functools.partial(jax.random.fold_in, root))(jnp.arange(start, start + size))
-            state = _pure_noise(keys, model.network, mask)
-            indices = range(start, min(start + size, settings.n))
-            for chunk in chunks:
-                state = denoise(params, state, keys, jnp.asarray(chunk))
-                jax.block_until_ready(state)
-                bar.update(len(indices) * len(chunk) / settings.steps)
-            yield indices, {name: x[: len(indices)] for name, x in state.items()}
+    with tqdm(total=n, desc="sample", unit="crystal", mininterval=1.0) as bar:
+        for indices in batches_of(n, size):
+            if skip is not None and skip(indices):
+                bar.update(len(indices))
+                continue
+            padded = np.arange(indices.start, indices.start + size)
+            given = given_to(model, settings, requests, padded)
+            placed = jax.device_put((jnp.asarray(padded, jnp.int32), given), program.sharding)
+            keys, carry = _start(program, mask, root, placed[0])
+            for steps in np.arange(settings.steps, dtype=np.int32).reshape(-1, chunk_of(settings.steps)):
+                carry = _denoised(program, grid, limits, params, carry, keys, steps, *placed[1])
+                jax.block_until_ready(carry)
+                bar.update(len(indices) * len(steps) / settings.steps)
+            yield indices, {name: np.asarray(x)[: len(indices)] for name, x in carry[0].items()}
+
+
+def batches_of(n: int, size: int) -> list[range]:
+    """Indices of each batch of n crystals; the last may be shorter."""
+    return [range(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def batch_size(asked: int, n: int, n_devices: int) -> int:
+    """Crystals at once: a multiple of the devices that a set of n does not make much larger than n.
+
+    Up to a quarter above n, sizes are rounded, so that sets of almost one size share a compiled program.
+    """
+    step = 2 ** max(n.bit_length() - 3, 0)
+    size = asked if n >= asked else min(asked, -(-n // step) * step)
+    return -(-size // n_devices) * n_devices
+
+
+def chunk_of(steps: int) -> int:
+    """Steps of one call, so that all calls are alike."""
+    return max(size for size in range(1, CHUNK + 1) if steps % size == 0)
+
+
+def program_of(model: Model, settings: SampleSettings, requests: Requests) -> Program:
+    """What is to be compiled for these settings, on the devices of this process."""
+    chosen = SamplerSettings(settings.sampler, settings.steps, settings.gamma, settings.churn, settings.churn_noise)
+    weakened = requests.auxiliary if settings.guidance else ()
+    prediction, devices = model.settings.prediction, tuple(jax.local_devices())
+    return Program(model.network, prediction, chosen, settings.guidance, weakened, devices)
+
+
+def given_to(model: Model, settings: SampleSettings, requests: Requests, indices: np.ndarray) -> tuple[Any, Any]:
+    """Conditions of crystals `indices` (b,), and the slots (b, L, H, W) that are held null but for the requested ones.
+
+    The latter is None without `mask_slots`.
+    """
+    held = requested_slots(requests, indices, model.encoding) if settings.mask_slots else None
+    return conditions_of(requests, indices, model), held
 
 
 def make_denoiser(model: Model, settings: SampleSettings) -> Denoise:
-    """Jitted (params, state, keys, steps) -> state after those denoising steps of `settings.steps`."""
-    s, network = model.settings, model.network
-    bounds = _bounds(model, channel_map(s), settings)
-    times = 1.0 - jnp.arange(settings.steps + 1) / settings.steps
-    log_snrs = cosine_log_snr(times, s.log_snr_min, s.log_snr_max)
+    """Jitted (params, state, keys, steps) -> state after those denoising steps, nothing being asked of the crystals.
+
+    Args:
+        state: pure noise. keys: (B,), one per crystal. steps: numbers of steps of `settings.steps`, from 0 on.
+    """
+    program = dataclasses.replace(
+        program_of(model, settings, Requests(((None, 1),))), devices=tuple(jax.local_devices()[:1])
+    )
+    grid, limits = _log_snrs(model, program), limits_of(model, settings)
 
     def denoise(params: Params, state: State, keys: jax.Array, steps: jax.Array) -> State:
-        def body(noisy: State, step: jax.Array) -> tuple[State, None]:
-            now, after = log_snrs[step], log_snrs[step + 1]
-            x0 = predicted_x0(network, params, noisy, now, s, bounds)
-            noise = _noise(keys, step + 1, network)
-            drawn = diffusion.ancestral_step(noisy, x0, noise, now, after, settings.gamma)
-            last = step == settings.steps - 1  # the prediction itself, without noise on top
-            return jax.tree.map(lambda a, b: jnp.where(last, a, b), x0, drawn), None
+        carry = state, SAMPLERS[program.settings.sampler].memory(state)
+        conditions = program.network.no_conditions(len(keys))
+        return _denoised(program, grid, limits, params, carry, keys, steps, conditions, None)[0]
 
-        return jax.lax.scan(body, state, steps)[0]
-
-    return jax.jit(denoise)
+    return denoise
 
 
-def predicted_x0(
-    network: Network, params: Params, noisy: State, log_snr: jax.Array, settings: ModelSettings, bounds: Any
-) -> State:
-    """The network's crystal for a noisy batch at one log-SNR (scalar), kept within `bounds` (None: as it is).
+def _log_snrs(model: Model, program: Program) -> jax.Array:
+    log_snrs = SAMPLERS[program.settings.sampler].log_snrs
+    return log_snrs(program.settings.steps, model.settings.log_snr_min, model.settings.log_snr_max)
+
+
+def limits_of(model: Model, settings: SampleSettings) -> dict[str, Any]:
+    """What a predicted crystal is kept to: `bounds`, lowest and highest value of each part, and `null`, of a held slot.
 
     Early on, an error of the predicted noise is multiplied by sigma / alpha, up to e^10; no crystal of the data lies
     outside the bounds, so nothing is lost by staying inside.
     """
-    per_crystal = jnp.full(len(noisy["lattice"]), log_snr)
-    predicted = network.apply(params, noisy, per_crystal, {})
-    x0 = diffusion.to_x0(predicted, noisy, per_crystal, settings.prediction)
-    return x0 if bounds is None else {name: jnp.clip(x, *bounds[name]) for name, x in x0.items()}
-
-
-def _bounds(model: Model, channels: ChannelMap, settings: SampleSettings) -> Any:
+    channels = channel_map(model.settings)
     if not settings.clip:
-        return None
+        return {"null": channels.null}
     low, high = (np.array(x, np.float32) for x in (model.encoding.lattice_low, model.encoding.lattice_high))
     margin = CLIP_MARGIN * np.maximum(high - low, 1.0)
-    return {"coords": (-channels.bound, channels.bound), "lattice": (low - margin, high + margin)}
+    bound = np.float32(channels.bound)
+    return {"null": channels.null, "bounds": {"coords": (-bound, bound), "lattice": (low - margin, high + margin)}}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _start(program: Program, mask: jax.Array, root: jax.Array, indices: jax.Array) -> tuple[jax.Array, Any]:
+    """Keys of crystals `indices` (b,), and the noise and memory that they start from."""
+    keys = jax.vmap(functools.partial(jax.random.fold_in, root))(indices)
+    state = _noise(keys, 0, program.network)
+    state = {**state, "coords": state["coords"] * mask[:, :, None]}
+    carry = state, SAMPLERS[program.settings.sampler].memory(state)
+    return jax.lax.with_sharding_constraint((keys, carry), program.sharding)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _denoised(
+    program: Program,
+    grid: jax.Array,
+    limits: Mapping[str, Any],
+    params: Params,
+    carry: tuple[State, Any],
+    keys: jax.Array,
+    steps: jax.Array,
+    conditions: Mapping[str, jax.Array],
+    held: jax.Array | None,
+) -> tuple[State, Any]:
+    """State and memory of the sampler after `steps`."""
+    chosen, sampler = program.settings, SAMPLERS[program.settings.sampler]
+
+    def predict(noisy: State, log_snr: jax.Array) -> State:
+        per_crystal = jnp.full(len(noisy["lattice"]), log_snr)
+        predicted = guided(program, params, noisy, per_crystal, conditions)
+        return _kept(diffusion.to_x0(predicted, noisy, per_crystal, program.prediction), limits, held)
+
+    def body(carry: tuple[State, Any], step: jax.Array) -> tuple[tuple[State, Any], None]:
+        at = Interval(grid[jnp.maximum(step - 1, 0)], grid[step], grid[step + 1], step == 0)
+        draw = functools.partial(_noise, keys, step + 1, program.network)
+        x0, moved, memory = sampler.step(predict, carry[0], carry[1], at, draw, chosen)
+        last = step == chosen.steps - 1  # the prediction itself, without noise on top
+        return (jax.tree.map(lambda a, b: jnp.where(last, a, b), x0, moved), memory), None
+
+    return jax.lax.with_sharding_constraint(jax.lax.scan(body, carry, steps)[0], program.sharding)
+
+
+def guided(
+    program: Program, params: Params, noisy: State, log_snr: jax.Array, conditions: Mapping[str, jax.Array]
+) -> State:
+    """What the network predicts, by Equation 2 if there is guidance; x0, v and epsilon are linear in each other."""
+    apply, weight = program.network.apply, program.guidance
+    if not weight:
+        return apply(params, noisy, log_snr, conditions)
+
+    def twice(a: jax.Array, b: jax.Array) -> jax.Array:  # side by side, so that no device needs another's crystals
+        return jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
+
+    told = jax.tree.map(twice, dict(conditions), left_out(conditions, program.weakened))
+    both = apply(params, jax.tree.map(twice, noisy, noisy), twice(log_snr, log_snr), told)
+    pairs = jax.tree.map(lambda x: x.reshape(-1, 2, *x.shape[1:]), both)
+    return jax.tree.map(lambda x: (1 + weight) * x[:, 0] - weight * x[:, 1], pairs)
+
+
+def _kept(x0: State, limits: Mapping[str, Any], held: jax.Array | None) -> State:
+    """The predicted crystals within the bounds, slots outside `held` (B, L, H, W) null."""
+    if "bounds" in limits:
+        x0 = {name: jnp.clip(x, *limits["bounds"][name]) for name, x in x0.items()}
+    if held is not None:
+        x0 = {**x0, "coords": jnp.where(held[..., None], x0["coords"], limits["null"])}
+    return x0
 
 
 def _noise(keys: jax.Array, stream: jax.Array | int, network: Network) -> State:
@@ -139,12 +240,3 @@ def _noise(keys: jax.Array, stream: jax.Array | int, network: Network) -> State:
         }
 
     return jax.vmap(one)(keys)
-
-
-def _pure_noise(keys: jax.Array, network: Network, mask: jax.Array) -> State:
-    state = _noise(keys, 0, network)
-    return {**state, "coords": state["coords"] * mask[:, :, None]}
-
-
-def _counts(values: list[Any]) -> dict[str, int]:
-    return {str(value): values.count(value) for value in sorted(set(values))}

@@ -20,6 +20,16 @@ def _within(settings: Any, low: float, high: float, *names: str) -> None:
             raise ValueError(f"{name} must lie in [{low}, {high}], found {getattr(settings, name)!r}")
 
 
+def _distinct(settings: Any, name: str) -> None:
+    values = getattr(settings, name)
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name} holds {max(values, key=values.count)!r} twice")
+
+
+# Conditions that are read off a crystal itself; any other is a property column.
+CRYSTAL_CONDITIONS = ("elements", "composition")
+
+
 @dataclasses.dataclass(frozen=True)
 class EncodeSettings:
     """How crystals are laid over the periodic table.
@@ -32,6 +42,8 @@ class EncodeSettings:
         coordinates: what the tensor holds: fractional coordinates, or Cartesian ones (section 2.1 names both).
         lattice_lengths: what stands for a, b, c: their logarithm (always positive when decoded), or the
             lengths themselves as in section 2.1.
+        properties: columns of numbers (or of vectors of one length) of the crystal tables that a model may be
+            conditioned on.
     """
 
     elements: tuple[str, ...] | None = None
@@ -41,8 +53,12 @@ class EncodeSettings:
     max_atoms: int | None = None
     coordinates: Literal["fractional", "cartesian"] = "fractional"
     lattice_lengths: Literal["log", "raw"] = "log"
+    properties: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _distinct(self, "properties")
+        if taken := set(self.properties) & set(CRYSTAL_CONDITIONS):
+            raise ValueError(f"properties cannot hold {min(taken)!r}: conditions of that name come from the crystal")
         if self.elements is not None and (self.rows is not None or self.columns is not None):
             raise ValueError("elements and rows/columns both choose the grid; give one of them")
         _positive(self, *(name for name in ("slots", "max_atoms") if getattr(self, name) is not None))
@@ -79,6 +95,9 @@ class ModelSettings:
         prediction: what the network predicts (Table 4: epsilon).
         log_snr_min, log_snr_max: ends of the noise schedule (Table 4).
         compute_dtype: type of activations; parameters and the diffused state stay float32.
+        conditions: what the network is told beside the noisy crystal: `elements` (which occur, section 2.2),
+            `composition` (how many atoms of each, section 2.2), or a name of `EncodeSettings.properties`.
+        remat: compute blocks again in the backward pass in place of keeping their activations.
     """
 
     network: Literal["unet"] = "unet"
@@ -101,8 +120,13 @@ class ModelSettings:
     log_snr_min: float = -20.0
     log_snr_max: float = 20.0
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    conditions: tuple[str, ...] = ()
+    remat: bool = False
 
     def __post_init__(self) -> None:
+        _distinct(self, "conditions")
+        if slashed := [name for name in self.conditions if "/" in name]:
+            raise ValueError(f"conditions: {slashed[0]!r} holds a slash, which divides the names of parameters")
         _positive(self, "channels", "blocks", "head_dim", "coords_scale")
         _within(self, 0, 0.95, "dropout")
         _within(self, 0, 64, "fourier_features")
@@ -132,6 +156,13 @@ class TrainSettings:
         lattice_weight: weight of the lattice's loss beside that of the coordinates.
         null_weight: weight of empty slots in the loss of the coordinates; 1: plain mean squared error. Below 1
             an atom is rather kept than lost: the network learns more from atoms, and samples hold more of them.
+        condition_dropout: share of crystals that are shown no condition; each condition is also left out by
+            itself as often (classifier-free guidance, arXiv:2207.12598, found 0.1 to 0.2 best).
+        loss_weight: `none`: every noise level counts alike; `min_snr`: min(SNR, gamma) of the error of x0
+            (arXiv:2303.09556).
+        min_snr_gamma: gamma of `min_snr`; 5 is that paper's.
+        fsdp: devices over which parameters and optimizer state are sharded; the rest of the mesh is data.
+        tensorboard: write event files beside history.csv.
         log_every, validate_every, checkpoint_every: steps between rows of history.csv, validations, checkpoints.
         validation_crystals: at most so many crystals are drawn from the validation split.
         time_limit_minutes: save and stop with exit code 75 after so long; None: no limit.
@@ -154,6 +185,11 @@ class TrainSettings:
     rotate: bool = True
     lattice_weight: float = 1.0
     null_weight: float = 1.0
+    condition_dropout: float = 0.1
+    loss_weight: Literal["none", "min_snr"] = "none"
+    min_snr_gamma: float = 5.0
+    fsdp: int = 1
+    tensorboard: bool = False
     log_every: int = 100
     validate_every: int = 1000
     validation_crystals: int = 1024
@@ -162,7 +198,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _positive(self, "batch_size", "steps", "learning_rate", "log_every", "validate_every", "checkpoint_every")
-        _positive(self, "lattice_weight", "null_weight", "validation_crystals")
+        _positive(self, "lattice_weight", "null_weight", "validation_crystals", "min_snr_gamma", "fsdp")
+        _within(self, 0, 0.95, "condition_dropout")
         _within(self, 0, 1, "beta1", "beta2", "ema_decay")
         _within(self, 0, self.steps, "warmup_steps")
 
@@ -172,13 +209,23 @@ class SampleSettings:
     """How crystals are generated.
 
     Attributes:
-        n: number of crystals.
-        steps: denoising steps (Table 4).
+        n: number of crystals; with `compositions`, of each that has no count of its own.
+        steps: denoising steps (Table 4). `heun` asks the network twice in each.
         gamma: interpolation of the log variance between the lower (0) and upper (1) bound of the posterior
-            (Table 4).
-        batch_size: crystals at once.
+            (Table 4); `ancestral` alone.
+        batch_size: crystals at once, over all devices.
         seed: of all draws; crystal i depends on the seed and on i alone.
         clip: keep each predicted crystal within the range of the data.
+        sampler: `ancestral`, the paper's; `ddim` (arXiv:2010.02502), `dpm++` (2M, arXiv:2211.01095) and `heun`
+            (arXiv:2206.00364) follow the reverse ODE and need fewer steps.
+        churn: fresh noise in `heun`, S_churn of that paper; 0: none. churn_noise: its S_noise.
+        guidance: omega of Equation 2, (1 + omega) * conditional - omega * unconditional prediction.
+        composition: formula of the atoms in the cell, e.g. Li4Fe4P4O16.
+        compositions: CSV with a column `formula` and, if wanted, `count`; in place of `composition`.
+        chemical_system: elements that should occur, e.g. Si-C.
+        properties: value asked for by name, in the unit of the dataset's column; a list for a vector.
+        mask_slots: hold every slot outside the requested composition null and read every slot inside as an
+            atom; for models trained with `shuffle_slots` other than `all`.
     """
 
     n: int = 1000
@@ -187,10 +234,24 @@ class SampleSettings:
     batch_size: int = 256
     seed: int = 0
     clip: bool = True
+    sampler: Literal["ancestral", "ddim", "dpm++", "heun"] = "ancestral"
+    churn: float = 0.0
+    churn_noise: float = 1.0
+    guidance: float = 0.0
+    composition: str | None = None
+    compositions: str | None = None
+    chemical_system: str | None = None
+    properties: dict[str, float | tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    mask_slots: bool = False
 
     def __post_init__(self) -> None:
-        _positive(self, "n", "steps", "batch_size")
+        _positive(self, "n", "steps", "batch_size", "churn_noise")
         _within(self, 0, 1, "gamma")
+        _within(self, 0, 1000, "churn", "guidance")
+        if self.composition is not None and self.compositions is not None:
+            raise ValueError("composition and compositions both say what to make; give one of them")
+        if self.churn and self.sampler != "heun":
+            raise ValueError(f"churn is for sampler heun, found sampler {self.sampler!r}")
 
 
 # The paper's own form wherever ours differs by default: config sections to merge over the rest.

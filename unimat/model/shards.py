@@ -19,6 +19,7 @@ from unimat.model.encoded import SHARDS, EncodedCrystals, concatenated, padding
 from unimat.settings import load_settings
 
 SHARD_ROWS = 131_072  # crystals; some 30 MB of MP-20's kind. Smaller ones make batches of 2.2 million slower to gather
+PROPERTY = "property:"  # before a property's name, which may be any text
 REMEDY = "run `unimat encode` again"
 
 
@@ -94,6 +95,7 @@ class ContentHash:
 
     def __init__(self) -> None:
         self._columns = [hashlib.sha256() for _ in range(6)]
+        self._properties: dict[str, Any] = {}
 
     def update(self, crystals: EncodedCrystals) -> None:
         columns = (
@@ -106,9 +108,14 @@ class ContentHash:
         for digest, column in zip(self._columns[1:], columns, strict=True):
             digest.update(np.ascontiguousarray(column).data)
         self._columns[0].update("".join(f"{each}\n" for each in crystals.material_ids.to_pylist()).encode())
+        for name, values in crystals.properties.items():
+            digest = self._properties.setdefault(name, hashlib.sha256(name.encode()))
+            digest.update(np.ascontiguousarray(values.astype("<f4")).data)
 
     def hexdigest(self) -> str:
-        return hashlib.sha256(b"".join(digest.digest() for digest in self._columns)).hexdigest()
+        return hashlib.sha256(
+            b"".join(digest.digest() for digest in (*self._columns, *self._properties.values()))
+        ).hexdigest()
 
 
 def write_shard(crystals: EncodedCrystals, path: Path) -> int:
@@ -122,6 +129,11 @@ def write_shard(crystals: EncodedCrystals, path: Path) -> int:
         "atoms": pa.ListArray.from_arrays(pa.array(crystals.offsets, pa.int32()), atoms),
         "lattice": pa.FixedSizeListArray.from_arrays(pa.array(crystals.lattice.ravel()), 6),
     }
+    for name, values in crystals.properties.items():
+        flat = pa.array(values.ravel())
+        columns[PROPERTY + name] = (
+            flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+        )
     batch = pa.record_batch(columns)
     with written_whole(path) as unfinished, pa.ipc.new_file(str(unfinished), batch.schema) as writer:
         writer.write_batch(batch)
@@ -157,7 +169,18 @@ def _views(batch: pa.RecordBatch) -> EncodedCrystals:
         slot.to_numpy(),
         coords.values.to_numpy().reshape(-1, 3),
         lattice.values.to_numpy().reshape(-1, 6),
+        {
+            name.removeprefix(PROPERTY): _values(batch.column(name))
+            for name in batch.schema.names
+            if name.startswith(PROPERTY)
+        },
     )
+
+
+def _values(column: pa.Array) -> np.ndarray:
+    if pa.types.is_fixed_size_list(column.type):
+        return column.values.to_numpy().reshape(len(column), -1)
+    return column.to_numpy()
 
 
 class EncodedSplit:
@@ -180,7 +203,7 @@ class EncodedSplit:
 
     def batch(self, rows: np.ndarray, width: int) -> dict[str, np.ndarray]:
         """Crystals `rows` (b,) of the split, padded to `width` atoms; see `encoded.padding`."""
-        batch = padding(len(rows), width)
+        batch = padding(len(rows), width, self.shards[0].n_properties if self.shards else 0)
         which = np.searchsorted(self._starts, rows, side="right") - 1
         for index in np.unique(which).tolist():
             at = np.flatnonzero(which == index)

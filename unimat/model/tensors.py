@@ -6,6 +6,8 @@ with independent noise, would tell it by averaging at any noise level.) Cartesia
 matrix, (B, 9), since lengths and angles do not turn with the atoms.
 """
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,14 +63,25 @@ class Decoded:
     Attributes:
         present: (B, L, H, W) bool.
         near_border: (B, L, H, W) bool, slots of elements whose presence was hard to tell.
+        null_read_as_atoms: slots that only `held` makes atoms.
         coords: (B, L, H, W, 3) float64, fractional.
         lattice: (B, 6) float64, Å and degrees; NaN where a Cartesian cell has no volume.
     """
 
-    def __init__(self, state: State, encoding: Encoding, channels: ChannelMap):
+    def __init__(
+        self,
+        state: Mapping[str, jax.Array | np.ndarray],
+        encoding: Encoding,
+        channels: ChannelMap,
+        held: np.ndarray | None = None,
+    ):
+        """Read a batch of states; the slots of `held` (B, L, H, W), and no others, are read as atoms if it is given."""
         mask = encoding.element_mask
         coords, presence = channels.from_channels(np.asarray(state["coords"], np.float64))
         self.present = (presence >= NULL_BORDER) & mask
+        self.null_read_as_atoms = 0 if held is None else int((held & ~self.present).sum())
+        if held is not None:
+            self.present = held & mask
         self.near_border = (np.abs(presence - NULL_BORDER) < NEAR_BORDER) & mask
         std, mean = np.array(encoding.lattice_std), np.array(encoding.lattice_mean)
         vectors = np.asarray(state["lattice"], np.float64) * std + mean

@@ -8,17 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from unimat.model.blocks import (
-    Convolution,
-    Downsample,
-    GridAttention,
-    NoiseLevel,
-    ResidualBlock,
-    Upsample,
-    factors,
-    fan_in,
-    norm,
-)
+from unimat.model.blocks import Convolution, Downsample, Upsample, factors, fan_in
+from unimat.model.embeddings import ConditionEmbedding, NoiseLevel
+from unimat.model.levels import attended, blocks, residual
+from unimat.model.normalization import GroupNorm
 from unimat.model.settings import ModelSettings
 from unimat.model.tensors import State
 
@@ -40,54 +33,52 @@ class UNet(nn.Module):
     def __call__(
         self, noisy: State, log_snr: jax.Array, conditions: Mapping[str, jax.Array], train: bool = False
     ) -> State:
+        """Prediction of the shapes of `noisy`.
+
+        Args:
+            conditions: by name; (B, L, H, W, k) is concatenated to the input, (B, k) modulates each block.
+        """
         s, dtype = self.settings, jnp.dtype(self.settings.compute_dtype)
         kernel = (s.slot_kernel, s.grid_kernel, s.grid_kernel)
         mask = jnp.asarray(np.array(self.element_mask), jnp.float32)[:, :, None]
         n_coords, n_lattice = noisy["coords"].shape[-1], noisy["lattice"].shape[-1]
-        embedding = NoiseLevel(4 * s.channels, dtype=dtype, name="noise_level")(log_snr)
-        if s.lattice_embedding:
-            hidden = nn.swish(
-                nn.Dense(4 * s.channels, kernel_init=fan_in, dtype=dtype, name="lattice_in")(noisy["lattice"])
-            )
-            embedding = embedding + nn.Dense(4 * s.channels, kernel_init=fan_in, dtype=dtype, name="lattice_out")(
-                hidden
-            )
-
-        def block(x: jax.Array, level: int, name: str) -> jax.Array:
-            width = s.channels * s.multipliers[level]
-            x = ResidualBlock(width, kernel, s.dropout, dtype=dtype, name=name)(x, embedding, train)
-            return attention(x, level, f"{name}_attention")
-
-        def attention(x: jax.Array, level: int, name: str) -> jax.Array:
-            if 3**level not in s.attention_resolutions:
-                return x
-            return GridAttention(s.head_dim, s.attention, dtype=dtype, name=name)(x)
-
+        embedding = self._embedding(noisy["lattice"], log_snr, conditions)
         x = self._inputs(noisy, conditions, mask).astype(dtype)
         x = Convolution(s.channels, kernel, dtype=dtype, name="first")(x) + self._positions(x.shape).astype(dtype)
         skips, steps = [x], []
         last = len(s.multipliers) - 1
         for level in range(last + 1):
-            for i in range(s.blocks):
-                x = block(x, level, f"down_{level}_{i}")
-                skips.append(x)
+            x, passed = blocks(s, level, train, f"down_{level}", x, embedding, [None] * s.blocks)
+            skips += passed
             if level < last:
                 steps.append(factors(x.shape[2], x.shape[3]))
                 if steps[-1] != (1, 1):
                     x = Downsample(steps[-1], dtype=dtype, name=f"downsample_{level}")(x)
                 skips.append(x)
-        x = block(x, last, "middle_0")
-        width = s.channels * s.multipliers[last]
-        x = ResidualBlock(width, kernel, s.dropout, dtype=dtype, name="middle_1")(x, embedding, train)
+        x = residual(s, last, train, "middle_0", x, embedding)
+        x = attended(s, last, "middle_0_attention", x)
+        x = residual(s, last, train, "middle_1", x, embedding)
         for level in range(last, -1, -1):
-            for i in range(s.blocks + 1):
-                x = block(jnp.concatenate([x, skips.pop()], axis=-1), level, f"up_{level}_{i}")
+            joining = [skips.pop() for _ in range(s.blocks + 1)]
+            x, _ = blocks(s, level, train, f"up_{level}", x, embedding, joining)
             if level and steps[level - 1] != (1, 1):
                 x = Upsample(steps[level - 1], dtype=dtype, name=f"upsample_{level}")(x)
-        x = nn.swish(norm(x.shape[-1], dtype, "norm_out")(x)).astype(jnp.float32)
+        x = GroupNorm(dtype, swish=True, name="norm_out")(x).astype(jnp.float32)
         out = Convolution(n_coords + n_lattice, kernel, zero=True, name="out")(x)
         over_cells = (out[..., n_coords:] * mask).sum((1, 2, 3)) / (mask.sum() * out.shape[1])
         return {"coords": out[..., :n_coords], "lattice": over_cells}
+
+    def _embedding(self, lattice: jax.Array, log_snr: jax.Array, conditions: Mapping[str, jax.Array]) -> jax.Array:
+        """(B, 4 channels): the noise level, the noisy lattice if asked for, conditions that are vectors."""
+        s, dtype = self.settings, jnp.dtype(self.settings.compute_dtype)
+        total: jax.Array = NoiseLevel(4 * s.channels, dtype=dtype, name="noise_level")(log_snr)
+        if s.lattice_embedding:
+            entering = nn.Dense(4 * s.channels, kernel_init=fan_in, dtype=dtype, name="lattice_in")
+            leaving = nn.Dense(4 * s.channels, kernel_init=fan_in, dtype=dtype, name="lattice_out")
+            total = total + leaving(nn.swish(entering(lattice)))
+        for name in _of_rank(2, conditions):
+            total = total + ConditionEmbedding(4 * s.channels, dtype, name=f"condition_{name}")(conditions[name])
+        return total
 
     def _inputs(self, noisy: State, conditions: Mapping[str, jax.Array], mask: jax.Array) -> jax.Array:
         """(B, L, H, W, channels): coordinates, the lattice repeated in every slot (section 2.2), conditions.
@@ -101,7 +92,7 @@ class UNet(nn.Module):
             parts += [jnp.sin(angles), jnp.cos(angles)]
         n_lattice = noisy["lattice"].shape[-1]
         parts.append(jnp.broadcast_to(noisy["lattice"][:, None, None, None], (*coords.shape[:-1], n_lattice)))
-        parts += [conditions[name] for name in sorted(conditions)]
+        parts += [conditions[name] for name in _of_rank(5, conditions)]
         return jnp.concatenate(parts, axis=-1) * mask
 
     def _positions(self, shape: tuple[int, ...]) -> Any:
@@ -113,3 +104,8 @@ class UNet(nn.Module):
         if s.slot_embedding and n_slots > 1:
             total = total + self.param("slots", nn.initializers.normal(0.3), (n_slots, 1, 1, s.channels))
         return total
+
+
+def _of_rank(rank: int, conditions: Mapping[str, jax.Array]) -> list[str]:
+    """Names in one order, whatever that of the mapping."""
+    return sorted(name for name in conditions if conditions[name].ndim == rank)

@@ -55,6 +55,11 @@ def selection(name):
     return " ".join(f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in given)
 
 
+def compositions_of(name):
+    """The list of compositions that a set asks for, if it does."""
+    return options_of(config, "sample", config["sets"][name]).get("compositions") or []
+
+
 def reference_files(kind):
     """What the hull is built from: its relaxed sets (`set`), or its local files that are there (`file`).
 

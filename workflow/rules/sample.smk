@@ -4,6 +4,7 @@
 rule sample_set:
     input:
         model=rules.train.output.model,
+        compositions=lambda wildcards: compositions_of(wildcards.set),
     output:
         crystals="results/<run>/sets/{set}/crystals.parquet",
         rejected="results/<run>/sets/{set}/rejected.parquet",
@@ -22,7 +23,7 @@ rule sample_set:
         runtime=480,
         launcher="",
     params:
-        settings=lambda wildcards: as_json("sample"),
+        settings=lambda wildcards: as_json("sample", config["sets"][wildcards.set]),
         out=subpath(output.crystals, parent=True),
     shell:
         r"""

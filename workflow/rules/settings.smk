@@ -93,6 +93,8 @@ def pairs():
 def check_sections(values):
     """Settings of every section by name; each class checks what a schema cannot say."""
     try:
+        for name in sets_from("sample"):
+            load_settings(SampleSettings, options_of(values, "sample", values["sets"][name]), f"sets.{name}")
         for name in sets_from("airss"):
             load_settings(AirssSettings, options_of(values, "airss", values["sets"][name]), f"sets.{name}")
         return {

@@ -14,7 +14,8 @@ from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
 from unimat.materials.metrics import distributions
 from unimat.materials.metrics.coverage import coverage, rate
-from unimat.materials.metrics.fingerprints import Fingerprints, fingerprints, magpie_scaler
+from unimat.materials.metrics.fingerprints import Fingerprints, fingerprints
+from unimat.materials.metrics.magpie import magpie_scaler
 from unimat.materials.metrics.verdicts import verdicts
 from unimat.materials.metrics_settings import MetricsSettings
 from unimat.settings import as_dict

@@ -23,6 +23,7 @@ _SCHEMA = pa.schema(
         pa.field("structure", pa.list_(pa.float64())),
         pa.field("composition", pa.list_(pa.float64())),
         pa.field("failure", pa.string()),
+        pa.field("n_by_matminer", pa.int32(), nullable=False),
     ]
 )
 
@@ -34,11 +35,13 @@ class Row:
     Attributes:
         structure: (61,) float64.
         composition: (132,) float64.
+        n_by_matminer: atoms that were left to matminer itself.
     """
 
     structure: np.ndarray
     composition: np.ndarray
     failure: str | None = None
+    n_by_matminer: int = 0
 
 
 def load(folder: str | Path, versions: Mapping[str, str]) -> dict[str, Row]:
@@ -51,7 +54,8 @@ def load(folder: str | Path, versions: Mapping[str, str]) -> dict[str, Row]:
             log.warning("%s is not readable, its fingerprints are computed again (%s)", path, error)
             continue
         for row in batch:
-            rows[row["key"]] = Row(np.array(row["structure"]), np.array(row["composition"]), row["failure"])
+            arrays = np.array(row["structure"]), np.array(row["composition"])
+            rows[row["key"]] = Row(*arrays, row["failure"], row["n_by_matminer"])
     return rows
 
 

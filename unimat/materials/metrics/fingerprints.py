@@ -1,24 +1,20 @@
 """Fingerprints of crystals: where the neighbours stand (CrystalNN), and what the crystal is made of (Magpie).
 
 Both are those of CDVAE's evaluation: the mean over sites of matminer's CrystalNNFingerprint, preset "ops"
-(Zimmermann and Jain, RSC Adv. 2020), and the Magpie statistics of 22 elemental properties (Ward et al., npj
-Comput. Mater. 2016), standardised by the means and deviations that CDVAE ships (`magpie_scaler.json`).
+(`site_fingerprints`), and standardised Magpie statistics (`magpie`).
 """
 
 import dataclasses
 import functools
 import hashlib
-import importlib.resources
 import itertools
-import json
+import logging
 import multiprocessing
-import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pymatgen.core import Composition, Structure
@@ -26,14 +22,21 @@ from tqdm import tqdm
 
 from unimat.crystal_table import Crystal
 from unimat.errors import UserError
-from unimat.materials.metrics import fingerprint_cache
+from unimat.materials.metrics import fingerprint_cache, magpie, site_fingerprints
+from unimat.materials.metrics.magpie import N_COMPOSITION, composition_fingerprint, standardised
+from unimat.materials.metrics.time_limit import TimeUpError, time_limit
 from unimat.materials.structures import to_structure
 
-N_STRUCTURE, N_COMPOSITION = 61, 132
-# A sphere of CrystalNN's 10 Å around an atom of a denser crystal holds ten thousands of neighbours: minutes per site.
+log = logging.getLogger("unimat.metrics")
+
+N_STRUCTURE = 61
+# A sphere of 7 Å around an atom of a denser crystal holds thousands of neighbours: minutes per site, in matminer.
 MIN_VOLUME_PER_ATOM = 0.5  # Å^3
+MAX_SECONDS = 60.0  # per crystal; one of twenty atoms takes a hundredth of a second
+_TIME_UP = "timeout"
+_FAR = 100.0  # cells; the neighbour search fills memory with all the cells on the way
 _BATCH = 200
-_WORTH_A_PROCESS = 10  # crystals; a fresh process spends seconds on imports alone
+_WORTH_A_PROCESS = 300  # crystals; a fresh process spends seconds on imports alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +47,13 @@ class Fingerprints:
         structure: (m, 61) float64; NaN where it failed.
         composition: (m, 132) float64, standardised; NaN where it failed.
         failures: why a crystal has none; None where it has.
+        n_by_matminer: atoms, of all crystals, that were left to matminer itself (`site_fingerprints`).
     """
 
     structure: np.ndarray
     composition: np.ndarray
     failures: list[str | None]
+    n_by_matminer: int = 0
 
     def __len__(self) -> int:
         return len(self.failures)
@@ -60,7 +65,11 @@ class Fingerprints:
 
 
 def fingerprints(
-    crystals: Iterable[Crystal], processes: int = 1, cache: str | Path | None = None, description: str = "fingerprints"
+    crystals: Iterable[Crystal],
+    processes: int = 1,
+    cache: str | Path | None = None,
+    description: str = "fingerprints",
+    max_seconds: float = MAX_SECONDS,
 ) -> Fingerprints:
     """Fingerprints of `crystals`; the numbers depend neither on `processes` nor on `cache`.
 
@@ -68,6 +77,7 @@ def fingerprints(
         processes: how many to compute in; more than one are started afresh ("spawn").
         cache: folder that keeps fingerprints by content of crystal and version of library.
         description: of the progress bar.
+        max_seconds: for one crystal; one that takes longer fails, and is tried again next time.
 
     Raises:
         UserError: if a process dies (out of memory, say).
@@ -76,61 +86,46 @@ def fingerprints(
     keys = [content_key(crystal) for crystal in crystals]
     known = fingerprint_cache.load(cache, library_versions()) if cache else {}
     missing = {key: crystal for key, crystal in zip(keys, crystals, strict=True) if key not in known}
-    made = tqdm(_computed(list(missing.values()), processes), description, len(missing), disable=None)
+    computed = _computed(list(missing.values()), processes, max_seconds)
+    made = tqdm(computed, description, len(missing), disable=None)
     for batch in _batches(zip(missing, made, strict=True)):
         known |= batch
         if cache:  # as they are made, so that an interruption loses one batch at most
-            fingerprint_cache.store(cache, library_versions(), batch)
+            lasting = {key: row for key, row in batch.items() if not (row.failure or "").startswith(_TIME_UP)}
+            if lasting:
+                fingerprint_cache.store(cache, library_versions(), lasting)
     rows = [known[key] for key in keys]
+    n_by_matminer = sum(row.n_by_matminer for row in rows)
+    log.debug("%s: %d atoms were left to matminer", description, n_by_matminer)
     return Fingerprints(
         np.array([row.structure for row in rows]).reshape(-1, N_STRUCTURE),
         standardised(np.array([row.composition for row in rows]).reshape(-1, N_COMPOSITION)),
         [row.failure for row in rows],
+        n_by_matminer,
     )
 
 
-def fingerprint(crystal: Crystal) -> fingerprint_cache.Row:
+def fingerprint(crystal: Crystal, max_seconds: float = MAX_SECONDS) -> fingerprint_cache.Row:
     """Both fingerprints of one crystal, not standardised, or why there are none."""
+    for imported in (magpie, site_fingerprints):  # an import that is cut short stays broken
+        imported.featurizer()
     try:
-        volume_per_atom = abs(np.linalg.det(crystal.lattice)) / len(crystal.atomic_numbers)
-        if not volume_per_atom >= MIN_VOLUME_PER_ATOM:
-            raise ValueError(f"{volume_per_atom:.3g} Å^3 per atom, the limit is {MIN_VOLUME_PER_ATOM}")
-        numbers, counts = np.unique(crystal.atomic_numbers, return_counts=True)
-        composition = Composition(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
-        return fingerprint_cache.Row(structure_fingerprint(to_structure(crystal)), composition_fingerprint(composition))
+        with time_limit(max_seconds):
+            crystal = _manageable(crystal)
+            numbers, counts = np.unique(crystal.atomic_numbers, return_counts=True)
+            composition = Composition(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+            structure, n_by_matminer = site_fingerprints.mean_fingerprint(to_structure(crystal))
+            return fingerprint_cache.Row(structure, composition_fingerprint(composition), None, n_by_matminer)
+    except TimeUpError:
+        reason = f"{_TIME_UP}: more than {max_seconds:g} s"
     except Exception as error:  # whatever a library thinks of a wild crystal, the others go on
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        return fingerprint_cache.Row(np.full(N_STRUCTURE, np.nan), np.full(N_COMPOSITION, np.nan), reason)
+    return fingerprint_cache.Row(np.full(N_STRUCTURE, np.nan), np.full(N_COMPOSITION, np.nan), reason)
 
 
 def structure_fingerprint(structure: Structure) -> np.ndarray:
     """(61,) mean over sites of the CrystalNN fingerprint of a pymatgen Structure."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # CrystalNN warns at each site without oxidation states or radii
-        return np.mean([_crystal_nn().featurize(structure, i) for i in range(len(structure))], axis=0)
-
-
-def composition_fingerprint(composition: Composition) -> np.ndarray:
-    """(132,) Magpie statistics of a pymatgen Composition, not standardised; NaN where an element has no value."""
-    return np.array(_magpie().featurize(composition), np.float64)
-
-
-def standardised(composition: np.ndarray) -> np.ndarray:
-    """(m, 132) Magpie statistics in CDVAE's units; a value that an element lacks becomes 0, the mean.
-
-    Rows that are NaN throughout stay so: their crystal has no fingerprint.
-    """
-    scaler = magpie_scaler()
-    scaled = (composition - np.array(scaler["means"])) / np.array(scaler["stds"])
-    failed = np.isnan(composition).all(axis=1, keepdims=True)
-    return np.where(np.isnan(scaled) & ~failed, 0.0, scaled)
-
-
-@functools.cache
-def magpie_scaler() -> dict:
-    """CDVAE's means and standard deviations of the 132 Magpie statistics, with their source and licence."""
-    text = importlib.resources.files("unimat.materials.metrics").joinpath("magpie_scaler.json").read_text("utf-8")
-    return json.loads(text)
+    return site_fingerprints.mean_fingerprint(structure)[0]
 
 
 def content_key(crystal: Crystal) -> str:
@@ -142,21 +137,33 @@ def content_key(crystal: Crystal) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that the numbers come from."""
-    return {name: version(name) for name in ("matminer", "pymatgen")}
+    """Versions of what the numbers come from: two libraries, and our own way to compute them."""
+    return {name: version(name) for name in ("matminer", "pymatgen")} | {"sites": str(site_fingerprints.VERSION)}
 
 
-def _computed(crystals: list[Crystal], processes: int) -> Iterator[fingerprint_cache.Row]:
+def _manageable(crystal: Crystal) -> Crystal:
+    volume_per_atom = abs(np.linalg.det(crystal.lattice)) / len(crystal.atomic_numbers)
+    if not volume_per_atom >= MIN_VOLUME_PER_ATOM:
+        raise ValueError(f"{volume_per_atom:.3g} Å^3 per atom, the limit is {MIN_VOLUME_PER_ATOM}")
+    if not np.isfinite(crystal.frac_coords).all():
+        raise ValueError("coordinates that are not finite")
+    if np.abs(crystal.frac_coords).max() > _FAR:
+        return dataclasses.replace(crystal, frac_coords=crystal.frac_coords % 1.0)
+    return crystal
+
+
+def _computed(crystals: list[Crystal], processes: int, max_seconds: float) -> Iterator[fingerprint_cache.Row]:
+    work = functools.partial(fingerprint, max_seconds=max_seconds)
     processes = min(processes, len(crystals) // _WORTH_A_PROCESS)
     if processes <= 1:
-        yield from map(fingerprint, crystals)
+        yield from map(work, crystals)
         return
     bare = [dataclasses.replace(crystal, properties={}) for crystal in crystals]
     chunk = max(1, min(16, len(bare) // (4 * processes)))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         try:
-            yield from pool.map(fingerprint, bare, chunksize=chunk)
+            yield from pool.map(work, bare, chunksize=chunk)
         except BrokenProcessPool as error:
             raise UserError("a fingerprint process died (out of memory?); give fewer --processes") from error
 
@@ -164,18 +171,3 @@ def _computed(crystals: list[Crystal], processes: int) -> Iterator[fingerprint_c
 def _batches(rows: Iterator[tuple[str, fingerprint_cache.Row]]) -> Iterator[dict[str, fingerprint_cache.Row]]:
     while batch := dict(itertools.islice(rows, _BATCH)):
         yield batch
-
-
-@functools.cache
-def _crystal_nn() -> Any:  # matminer has no types
-    from matminer.featurizers.site.fingerprint import CrystalNNFingerprint
-
-    return CrystalNNFingerprint.from_preset("ops")
-
-
-@functools.cache
-def _magpie() -> Any:
-    from matminer.featurizers.composition.composite import ElementProperty
-
-    # CDVAE's matminer knew no imputation: a missing value becomes the mean, after standardisation.
-    return ElementProperty.from_preset("magpie", impute_nan=False)

@@ -1,0 +1,99 @@
+"""Say what would go wrong if a training started here.
+
+One line each: packages, devices, environment, processes; with a profile, its accelerator and launcher; with settings
+or a configuration, whether they are sound, the batch can be shared out, and the run fits the devices' memory and the
+disk. A line starts with `ok` or `problem`, and a problem ends with its remedy. Exit code 1 if there is any.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = "unimat doctor --profile tpu --config config/paper.yaml"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", metavar="NAME", help="folder of a profile, or its name in profiles/")
+    parser.add_argument("--config", metavar="FILE", help="configuration of a run")
+    parser.add_argument("--encoded", metavar="DIR", help="folder of `unimat encode`, in place of --config's encode")
+    parser.add_argument("--model-settings", metavar="FILE_OR_JSON", help="model section, in place of --config's")
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help="train section, in place of --config's")
+    parser.add_argument("--work", metavar="DIR", default=".", help="working folder (default: the current one)")
+    parser.add_argument(
+        "--compile", action="store_true", help="take memory from the compiled step (may take minutes), not estimated"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    findings = list(_findings(args))
+    print(*findings, sep="\n")
+    problems = sum(finding.remedy is not None for finding in findings)
+    if problems:
+        print(f"{problems} of {len(findings)} lines say problem", file=sys.stderr)
+        sys.exit(1)
+
+
+def _findings(args: argparse.Namespace) -> Any:
+    from unimat.errors import UserError
+    from unimat.model import doctor
+
+    yield from doctor.machine_findings(os.environ)
+    try:
+        if args.profile:
+            profile = _yaml(_profile_file(args.profile))
+            wanted = _section(profile, "config").get("require_accelerator")
+            if wanted:
+                found = doctor.device_finding(wanted)
+                yield doctor.Finding("accelerator", f"profile {args.profile}, {found.text}", found.remedy)
+            training = _section(_section(profile, "set-resources"), "train")
+            yield doctor.launcher_finding(str(training.get("launcher", "")))
+        if args.config or args.encoded or args.settings or args.model_settings:
+            yield from doctor.settings_findings(*_settings(args), Path(args.work), args.compile)
+    except UserError as error:
+        yield doctor.problem("input", error)
+
+
+def _settings(args: argparse.Namespace) -> tuple[Any, Any, Any]:
+    from unimat.model.doctor import imagined_encoding
+    from unimat.model.encoded import read_encoding
+    from unimat.model.settings import EncodeSettings, ModelSettings, TrainSettings
+    from unimat.settings import load_settings
+
+    config = _yaml(Path(args.config)) if args.config else {}
+    model = load_settings(ModelSettings, args.model_settings or _section(config, "model"), "model")
+    recipe = load_settings(TrainSettings, args.settings or _section(config, "train"), "train")
+    if args.encoded:
+        return read_encoding(args.encoded), model, recipe
+    return imagined_encoding(load_settings(EncodeSettings, _section(config, "encode"), "encode")), model, recipe
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+    found = values.get(name) or {}
+    return found if isinstance(found, dict) else {}
+
+
+def _profile_file(name: str) -> Path:
+    """Where Snakemake would look for a profile, and profiles/."""
+    from unimat.files import existing
+
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    folders = [Path(name), home / "snakemake" / name, Path("profiles") / name]
+    found = [folder / "config.yaml" for folder in folders if (folder / "config.yaml").is_file()]
+    return found[0] if found else existing(folders[-1] / "config.yaml")
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    from unimat.errors import UserError
+    from unimat.files import existing
+
+    try:
+        values = yaml.safe_load(existing(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML ({str(error).splitlines()[0]}); mend it") from error
+    if values is not None and not isinstance(values, dict):
+        raise UserError(f"{path} holds no mapping of keys to values; give a configuration file")
+    return values or {}

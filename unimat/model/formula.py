@@ -1,0 +1,82 @@
+"""Chemical formulas of whole atoms, read without any chemistry package."""
+
+import collections
+import functools
+import math
+import re
+from collections.abc import Mapping
+
+from unimat.errors import UserError
+from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
+
+Counts = Mapping[int, int]  # atoms by atomic number
+
+_PART = re.compile(r"([A-Z][a-z]?)(\d*)|([(\[])|([)\]])(\d*)")
+
+
+@functools.lru_cache(maxsize=4096)
+def parsed(formula: str) -> Counts:
+    """Atoms of a formula such as Li4Fe4P4O16 or Ca(OH)2, by atomic number, in its order.
+
+    Raises:
+        UserError: if it is no formula of elements with whole numbers of atoms.
+    """
+    text = "".join(formula.split())
+    levels: list[collections.Counter[str]] = [collections.Counter()]
+    position = 0
+    while position < len(text):
+        part = _PART.match(text, position)
+        if part is None or (part[4] and len(levels) == 1):
+            raise _unreadable(formula, text[position:])
+        symbol, count, opening, closing, times = part.groups()
+        if symbol:
+            if symbol not in ATOMIC_NUMBER:
+                raise UserError(f"composition {formula!r}: {symbol} is no element; give a formula such as Li4Fe4P4O16")
+            levels[-1][symbol] += _number(count, formula)
+        elif opening:
+            levels.append(collections.Counter())
+        elif closing:
+            for symbol, inner in levels.pop().items():
+                levels[-1][symbol] += inner * _number(times, formula)
+        position = part.end()
+    if len(levels) > 1 or not levels[0]:
+        raise _unreadable(formula, text or "nothing")
+    return {ATOMIC_NUMBER[symbol]: count for symbol, count in levels[0].items()}
+
+
+def _number(digits: str, formula: str) -> int:
+    if digits and int(digits) == 0:
+        raise UserError(f"composition {formula!r}: a count of zero; leave the element out")
+    return int(digits or 1)
+
+
+def _unreadable(formula: str, rest: str) -> UserError:
+    return UserError(
+        f"composition {formula!r} cannot be read at {rest!r}; give symbols and whole numbers of atoms, e.g. Li4Fe4P4O16"
+    )
+
+
+def reduced(counts: Counts) -> dict[int, int]:
+    """The counts divided by their greatest common divisor."""
+    divisor = math.gcd(*counts.values())
+    return {number: count // divisor for number, count in counts.items()}
+
+
+def chemical_system(text: str) -> tuple[int, ...]:
+    """Rising atomic numbers of the elements of a text such as Si-C.
+
+    Raises:
+        UserError: on a symbol that is no element, or that is named twice.
+    """
+    symbols = [symbol for symbol in re.split(r"[\s,-]+", text.strip()) if symbol]
+    for symbol in symbols or [text]:
+        if symbol not in ATOMIC_NUMBER:
+            raise UserError(f"chemical_system {text!r}: {symbol!r} is no element; join symbols by hyphens, e.g. Si-C")
+    if len(set(symbols)) < len(symbols):
+        raise UserError(f"chemical_system {text!r} names {max(symbols, key=symbols.count)} twice")
+    return tuple(sorted(ATOMIC_NUMBER[symbol] for symbol in symbols))
+
+
+def system_name(numbers: tuple[int, ...]) -> str:
+    """Symbols in alphabetical order, joined by hyphens."""
+    return "-".join(sorted(SYMBOLS[number - 1] for number in numbers))

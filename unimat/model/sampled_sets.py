@@ -1,0 +1,177 @@
+"""Sets of generated crystals: tables, what was rejected, and a report of counts; resumable batch by batch."""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from unimat import crystal_stream, crystal_table
+from unimat.crystal_table import Crystal, CrystalTable, Rejected, from_crystals
+from unimat.errors import CrystalRejected
+from unimat.files import read_json, write_json, written_whole
+from unimat.model.channels import channel_map
+from unimat.model.checkpoints import Model, versions
+from unimat.model.encoding import checked_crystal
+from unimat.model.obedience import obedience, obeyed
+from unimat.model.requests import Requests, requested_slots, requests_of
+from unimat.model.sampling import batch_size, batches_of, denoised_batches
+from unimat.model.settings import SampleSettings
+from unimat.model.tensors import Decoded
+from unimat.periodic_table import SYMBOLS
+from unimat.settings import as_dict
+
+logger = logging.getLogger("unimat.sample")
+
+# Counts of a set by what is counted, e.g. ("n_atoms", "8") or ("obeyed", "Si4C4", "same_composition").
+Tally = collections.Counter[tuple[str, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The crystals of one batch, those whose tensor is no crystal, and their counts."""
+
+    crystals: list[Crystal]
+    rejected: list[Rejected]
+    tally: Tally
+
+
+def sample(model: Model, settings: SampleSettings) -> tuple[CrystalTable, list[Rejected], dict[str, Any]]:
+    """Table of generated crystals, those whose tensor is no crystal, and a report of counts.
+
+    Crystal i is called gen-00000i and depends on the seed and on i alone.
+
+    Raises:
+        UserError: as `requests_of`.
+    """
+    requests = requests_of(settings, model)
+    parts = [part for _, part in _parts(model, settings, requests)]
+    crystals = [crystal for part in parts for crystal in part.crystals]
+    rejected = [row for part in parts for row in part.rejected]
+    tally = sum((part.tally for part in parts), Tally())
+    return _table(crystals, settings, requests), rejected, _report(tally, model, settings, requests)
+
+
+def sample_into(model: Model, settings: SampleSettings, out: str | Path) -> dict[str, Any]:
+    """Write `rejected.parquet`, `sampling.json` and, last, `crystals.parquet` into the folder `out`; the report.
+
+    Every batch is kept in a working folder within `out` as soon as it is made, and a call that is repeated after an
+    interruption goes on behind the last one. Other settings, another model or another CSV of compositions start anew.
+
+    Raises:
+        UserError: as `requests_of`.
+    """
+    requests, out = requests_of(settings, model), Path(out)
+    size = batch_size(settings.batch_size, len(requests), jax.local_device_count())
+    ranges = batches_of(len(requests), size)
+    work = out / f".sampling-{fingerprint(model, settings, requests, size)[:16]}"
+    place = lambda indices: work / f"part-{indices.start:08d}"  # noqa: E731
+    done = sum(place(indices).exists() for indices in ranges)
+    if done:
+        logger.info("going on in %s: %d of %d batches are there", work, done, len(ranges))
+    for indices, part in _parts(model, settings, requests, lambda indices: place(indices).exists()):
+        _write_part(part, place(indices), _table(part.crystals, settings, requests))
+    folders = [place(indices) for indices in ranges]
+    tally = sum((_read_tally(folder) for folder in folders), Tally())
+    report = _report(tally, model, settings, requests)
+    rejected = (row for folder in folders for row in crystal_table.read_rejected(folder / "rejected.parquet"))
+    crystal_table.write_rejected(rejected, out / "rejected.parquet")
+    write_json(out / "sampling.json", report)
+    with crystal_stream.writing(out / "crystals.parquet", _table([], settings, requests)) as writer:
+        for folder in folders:
+            writer.write(crystal_table.read(folder / "crystals.parquet"))
+    for folder in out.glob(".sampling-*"):
+        shutil.rmtree(folder)
+    return report
+
+
+def fingerprint(model: Model, settings: SampleSettings, requests: Requests, size: int) -> str:
+    """SHA-256 of all that a batch of `size` depends on."""
+    digest = hashlib.sha256()
+    asked = [requests.formulas, requests.system, dict(requests.properties)]
+    about = [as_dict(settings), size, asked, as_dict(model.settings), model.encoding.to_json()]
+    digest.update(json.dumps(about, sort_keys=True).encode())
+    for path, value in jax.tree_util.tree_leaves_with_path(model.params):
+        digest.update(jax.tree_util.keystr(path).encode())
+        digest.update(np.ascontiguousarray(value).data)
+    return digest.hexdigest()
+
+
+def _write_part(part: Part, folder: Path, table: CrystalTable) -> None:
+    with written_whole(folder) as unfinished:
+        crystal_table.write(table, unfinished / "crystals.parquet")
+        crystal_table.write_rejected(part.rejected, unfinished / "rejected.parquet")
+        write_json(unfinished / "tally.json", [[*key, count] for key, count in part.tally.items()])
+
+
+def _read_tally(folder: Path) -> Tally:
+    return Tally({tuple(key): count for *key, count in read_json(folder / "tally.json")})
+
+
+def _table(crystals: list[Crystal], settings: SampleSettings, requests: Requests) -> CrystalTable:
+    fields, n = requests.fields, len(requests)
+    return from_crystals(crystals, fields=fields, name="generated", n_requested=n, seed=settings.seed)
+
+
+def _parts(
+    model: Model, settings: SampleSettings, requests: Requests, skip: Callable[[range], bool] | None = None
+) -> Iterator[tuple[range, Part]]:
+    channels, encoding = channel_map(model.settings), model.encoding
+    for indices, state in denoised_batches(model, settings, requests, skip):
+        held = np.asarray(requested_slots(requests, np.array(indices), encoding)) if settings.mask_slots else None
+        decoded = Decoded(state, encoding, channels, held)
+        yield indices, _part(decoded, indices, requests)
+
+
+def _part(decoded: Decoded, indices: Iterable[int], requests: Requests) -> Part:
+    part = Part([], [], Tally())
+    part.tally["near_border",] = int(decoded.near_border.sum())
+    part.tally["null_read_as_atoms",] = decoded.null_read_as_atoms
+    for row, index in enumerate(indices):
+        material_id = f"gen-{index:06d}"
+        try:
+            crystal = checked_crystal(material_id, *decoded.crystal(row))
+        except CrystalRejected as error:
+            part.rejected.append(Rejected(material_id, "sample", error.reason, error.detail))
+            part.tally["rejections", error.reason] += 1
+            continue
+        part.crystals.append(dataclasses.replace(crystal, properties=requests.row(index)))
+        part.tally["n_atoms", str(len(crystal.atomic_numbers))] += 1
+        part.tally.update(("elements", SYMBOLS[z - 1]) for z in crystal.atomic_numbers)
+        asked = requests.formula(index) or ""
+        part.tally.update(("obeyed", asked, name) for name in obeyed(requests, index, crystal.atomic_numbers))
+    return part
+
+
+def _report(tally: Tally, model: Model, settings: SampleSettings, requests: Requests) -> dict[str, Any]:
+    n, n_rejected = len(requests), sum(_counts(tally, "rejections").values())
+    near_border, slots = tally["near_border",], n * model.encoding.slots * int(model.encoding.element_mask.sum())
+    by_number = sorted(_counts(tally, "n_atoms").items(), key=lambda item: int(item[0]))
+    report = {
+        "n_requested": n,
+        "n_crystals": n - n_rejected,
+        "n_rejected": n_rejected,
+        "rejections": _counts(tally, "rejections"),
+        "near_null_border": {"count": near_border, "of": slots, "rate": near_border / slots},
+        "n_atoms": dict(by_number),
+        "elements": _counts(tally, "elements"),
+        "settings": as_dict(settings),
+        "versions": versions(),
+    }
+    told = {(key[1], key[2]): count for key, count in tally.items() if key[0] == "obeyed"}
+    if found := obedience(requests, told):
+        report["obeyed"] = found
+    if settings.mask_slots:
+        report["null_slots_read_as_atoms"] = tally["null_read_as_atoms",]
+    return report
+
+
+def _counts(tally: Tally, kind: str) -> dict[str, int]:
+    return {key[1]: tally[key] for key in sorted(tally) if key[0] == kind}
