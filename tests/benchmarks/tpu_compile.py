@@ -34,7 +34,7 @@ PAPER = ModelSettings(channels=256, blocks=3, compute_dtype="bfloat16", remat=Tr
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """Peak rates of one device, and its memory; from Google's pages on each TPU."""
+    """Nominal peak rates of one device (bfloat16 operations/s, bytes/s), and its memory in bytes."""
 
     flops: float  # 1/s, bfloat16
     bandwidth: float  # B/s
