@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unimat.model import convolution
+from unimat.model import backend
 from unimat.model.blocks import factors
 from unimat.model.settings import ModelSettings
 from unimat.model.unet import UNet
@@ -158,9 +158,9 @@ def test_matrix_products_and_xlas_convolutions_give_the_same(monkeypatch):
     noisy, log_snr = inputs(shape)
     module = network(shape, multipliers=(1, 1))
     params = perturbed(module, noisy, log_snr)
-    assert convolution.by_products()
+    assert backend.by_products()
     ours = loss_and_gradients(module, params, noisy, log_snr)
-    monkeypatch.setattr(convolution, "by_products", lambda: False)
+    monkeypatch.setattr(backend, "by_products", lambda: False)
     assert_same(ours, loss_and_gradients(module, params, noisy, log_snr))
 
 

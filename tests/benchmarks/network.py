@@ -17,7 +17,7 @@ import optax
 from flax import linen as nn
 from harness import Figure, best_of, finish, peak_memory_mib, say
 
-from unimat.model import attention, blocks, convolution, unet
+from unimat.model import attention, backend, blocks, unet
 from unimat.model.normalization import EPSILON, n_groups
 from unimat.model.settings import ModelSettings
 
@@ -53,7 +53,7 @@ class GroupNorm(nn.Module):
 def plain() -> Iterator[None]:
     """While this holds, networks are traced with XLA's convolutions and the textbook's normalisation."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(patch.object(convolution, "by_products", lambda: False))
+        stack.enter_context(patch.object(backend, "by_products", lambda: False))
         for module in (attention, blocks, unet):
             stack.enter_context(patch.object(module, "GroupNorm", GroupNorm))
         yield

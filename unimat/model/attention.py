@@ -6,25 +6,53 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from unimat.model import backend, fused_attention
 from unimat.model.blocks import fan_in, zeros
 from unimat.model.normalization import GroupNorm
 
 
+class Weights(nn.Module):
+    """The parameters of a dense layer, for those who multiply themselves: kernel (inputs, features), bias."""
+
+    inputs: int
+    features: int
+    kernel_init: Any
+    bias: bool
+
+    @nn.compact
+    def __call__(self) -> tuple[jax.Array, jax.Array | None]:
+        kernel = self.param("kernel", self.kernel_init, (self.inputs, self.features))
+        return kernel, self.param("bias", zeros, (self.features,)) if self.bias else None
+
+
 class SelfAttention(nn.Module):
-    """(..., N, channels): multi-head attention over N tokens."""
+    """Multi-head attention between the tokens of one axis of (B, L, N, channels), without normalisation."""
 
     head_dim: int
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        channels = x.shape[-1]
+    def projections(self, channels: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """To queries, keys and values (3, heads, channels, d), back (heads, d, channels), and a bias (channels,)."""
         heads = max(1, channels // self.head_dim)
-        width = heads * min(self.head_dim, channels)
-        qkv = nn.Dense(3 * width, use_bias=False, dtype=self.dtype, kernel_init=fan_in)(x)
-        parts = qkv.reshape(-1, x.shape[-2], 3, heads, width // heads)
-        mixed = jax.nn.dot_product_attention(parts[:, :, 0], parts[:, :, 1], parts[:, :, 2])
-        return nn.Dense(channels, kernel_init=zeros, dtype=self.dtype)(mixed.reshape(*x.shape[:-1], width))
+        size = min(self.head_dim, channels)
+        qkv, _ = Weights(channels, 3 * heads * size, fan_in, False, name="Dense_0")()
+        out, bias = Weights(heads * size, channels, zeros, True, name="Dense_1")()
+        assert bias is not None
+        of_heads = jnp.transpose(qkv.reshape(channels, 3, heads, size), (1, 2, 0, 3))
+        return of_heads.astype(self.dtype), out.reshape(heads, size, channels).astype(self.dtype), bias
+
+    def __call__(self, x: jax.Array, axis: int) -> jax.Array:
+        """(B, L, N, channels); the tokens along `axis`, 1 or 2, attend to each other."""
+        qkv, out, bias = self.projections(x.shape[-1])
+        q, k, v = (jnp.einsum("blnc,hcd->blnhd", x, each) for each in qkv)
+        pairs, sums = ("blnhd,bmnhd->bnhlm", "bnhlm,bmnhd->blnhd") if axis == 1 else _OVER_CELLS
+        logits = jnp.einsum(pairs, q, k, preferred_element_type=jnp.float32) * qkv.shape[-1] ** -0.5
+        mixed = jnp.einsum(sums, jax.nn.softmax(logits).astype(self.dtype), v)
+        return jnp.einsum("blnhd,hdc->blnc", mixed, out) + bias.astype(self.dtype)
+
+
+_OVER_CELLS = "blnhd,blmhd->blhnm", "blhnm,blmhd->blnhd"
 
 
 class GridAttention(nn.Module):
@@ -38,12 +66,16 @@ class GridAttention(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         b, n_slots, height, width, channels = x.shape
         if self.kind == "joint":
-            tokens = GroupNorm(self.dtype)(x).reshape(b, -1, channels)
-            return x + SelfAttention(self.head_dim, dtype=self.dtype)(tokens).reshape(x.shape)
+            return self._plus_attention(x.reshape(b, 1, -1, channels), 2).reshape(x.shape)
+        tokens = x.reshape(b, n_slots, height * width, channels)
         if height * width > 1:
-            cells = GroupNorm(self.dtype)(x).reshape(b, n_slots, height * width, channels)
-            x = x + SelfAttention(self.head_dim, dtype=self.dtype)(cells).reshape(x.shape)
+            tokens = self._plus_attention(tokens, 2)
         if n_slots > 1:
-            slots = jnp.moveaxis(GroupNorm(self.dtype)(x), 1, 3)
-            x = x + jnp.moveaxis(SelfAttention(self.head_dim, dtype=self.dtype)(slots), 3, 1)
-        return x
+            tokens = self._plus_attention(tokens, 1)
+        return tokens.reshape(x.shape)
+
+    def _plus_attention(self, x: jax.Array, axis: int) -> jax.Array:
+        norm, attention = GroupNorm(self.dtype), SelfAttention(self.head_dim, dtype=self.dtype)
+        if backend.by_kernels() and fused_attention.fits(x.shape, axis):
+            return fused_attention.attended(x, *norm.affine(x), *attention.projections(x.shape[-1]), axis)
+        return x + attention(norm(x), axis)

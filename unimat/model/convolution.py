@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from unimat.model import backend
+
 GATHER_ORDER = (1, 2, 0)  # the first of H, W, L along which the kernel is wide
 CHUNK_BYTES = 4 * 2**20  # of a product: as many crystals at once as stay in the cores' caches
 
@@ -25,17 +27,12 @@ def convolution(lhs: jax.Array, rhs: jax.Array, window_strides: Sequence[int], p
     Args:
         rhs: (l, h, w, C, features); odd widths. padding: that keeps the size of an axis of stride 1 (SAME).
     """
-    if by_products() and lhs.dtype == jnp.float32:
+    if backend.by_products() and lhs.dtype == jnp.float32:
         if all(stride == 1 for stride in window_strides):
             return stencil(lhs, rhs)
         if all(_tiles(*axis) for axis in zip(lhs.shape[1:4], rhs.shape[:3], window_strides, strict=True)):
             return tiled(lhs, rhs)
     return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
-
-
-def by_products() -> bool:
-    """Whether what is being traced will run on a CPU."""
-    return jax.default_backend() == "cpu"
 
 
 def _tiles(size: int, width: int, stride: int) -> bool:

@@ -19,6 +19,11 @@ from unimat.model.settings import TrainSettings
 AXES = ("data", "fsdp")
 
 
+def within(mesh: Mesh) -> Any:
+    """Context in which programs are traced whose kernels should be cut along a mesh."""
+    return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """The mesh, and the sharding of each kind of array.

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from unimat.model.convolution import by_products
+from unimat.model import backend
 
 EPSILON = 1e-6  # as flax.linen.GroupNorm
 
@@ -35,8 +35,8 @@ class GroupNorm(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: jax.Array, film: jax.Array | None = None, train: bool = False) -> jax.Array:
-        """Normalised x.
+    def affine(self, x: jax.Array, film: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
+        """The scale and the shift, (B, C) float32 each, that normalise x.
 
         Args:
             film: (B, 2 C), a scale to which one is added and a shift for each crystal.
@@ -50,16 +50,21 @@ class GroupNorm(nn.Module):
         if film is not None:
             factor, term = jnp.split(film.astype(jnp.float32), 2, axis=-1)
             scale, shift = scale * (1 + factor), shift * (1 + factor) + term
+        return scale, shift
+
+    def __call__(self, x: jax.Array, film: jax.Array | None = None, train: bool = False) -> jax.Array:
+        """Normalised x; `film` as in `affine`."""
+        scale, shift = self.affine(x, film)
         dropped = self.dropout if train else 0.0
         seed = jax.random.bits(self.make_rng("dropout"), (2,), jnp.uint32) if dropped else jnp.zeros(2, jnp.uint32)
-        flat = x.reshape(len(x), -1, channels)
+        flat = x.reshape(len(x), -1, x.shape[-1])
         return activated(flat, scale, shift, seed, (self.swish, dropped)).reshape(x.shape).astype(self.dtype)
 
 
 def statistics(x: jax.Array, groups: int) -> tuple[jax.Array, jax.Array]:
     """Mean and reciprocal standard deviation (B, C) of (B, ..., C), of each channel's group; float32."""
     wide = x.astype(jnp.float32)
-    if by_products():  # on CPUs one reduction over a group's elements takes the least time
+    if backend.by_products():  # on CPUs one reduction over a group's elements takes the least time
         grouped = wide.reshape(len(x), -1, groups, x.shape[-1] // groups)
         mean, square = (jnp.repeat(each.mean((1, 3)), grouped.shape[-1], 1) for each in (grouped, grouped * grouped))
     else:  # reshaping the lanes of an activation is dear on accelerators: channels first, then groups of these sums

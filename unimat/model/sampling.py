@@ -14,6 +14,7 @@ from unimat.model import diffusion
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import Model
 from unimat.model.conditions import left_out
+from unimat.model.devices import within
 from unimat.model.networks import Network, Params
 from unimat.model.requests import Requests, conditions_of, requested_slots, requests_of
 from unimat.model.samplers import SAMPLERS, Interval, SamplerSettings
@@ -200,7 +201,8 @@ def _denoised(
         last = step == chosen.steps - 1  # the prediction itself, without noise on top
         return (jax.tree.map(lambda a, b: jnp.where(last, a, b), x0, moved), memory), None
 
-    return jax.lax.with_sharding_constraint(jax.lax.scan(body, carry, steps)[0], program.sharding)
+    with within(program.mesh):
+        return jax.lax.with_sharding_constraint(jax.lax.scan(body, carry, steps)[0], program.sharding)
 
 
 def guided(

@@ -4,6 +4,7 @@ What happens at step k depends on the seed, on k and on the state alone, so a ru
 continued ends with the same bytes as one that was not (on the same devices and packages).
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -175,7 +176,8 @@ def make_step(
 
     def step(state: TrainState, batch: Batch) -> TrainState:
         key = jax.random.fold_in(root, state.step)
-        gradients, report = jax.grad(loss, has_aux=True)(_gathered(state.params, layout), batch, key, True)
+        with contextlib.nullcontext() if layout is None else devices.within(layout.mesh):
+            gradients, report = jax.grad(loss, has_aux=True)(_gathered(state.params, layout), batch, key, True)
         gradients = _scattered(gradients, layout)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -237,7 +239,8 @@ def make_validation(
         for start in range(0, n, size):
             rows = (start + np.arange(size)) % n  # the last batch wraps: every call has one shape
             batch = layout.place({name: array[rows] for name, array in arrays.items()}, size)
-            total += float(loss(params, batch, jax.random.fold_in(root, start), False)[0])
+            with devices.within(layout.mesh):
+                total += float(loss(params, batch, jax.random.fold_in(root, start), False)[0])
         return total / -(-n // size) if n else None
 
     return validate
