@@ -14,6 +14,7 @@ from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.files import write_json, write_text
 from unimat.materials import compare, gather, hull, reference
 from unimat.materials.metrics.distributions import distances, properties
+from unimat.materials.metrics.intervals import rate
 from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.materials.structures import from_structure
 
@@ -25,6 +26,7 @@ ENERGY_TYPE = {
 }
 ELEMENT_ENERGY = {"C": -9.1, "Si": -5.4}  # eV/atom, made up
 N_GENERATED = 60
+AVERAGE_DISTANCES = {"amsd_recall": 0.08, "amcd_recall": 0.4, "amsd_precision": 0.11, "amcd_precision": 0.6}
 
 
 def prototypes() -> dict[str, tuple[Structure, float]]:
@@ -179,27 +181,31 @@ def write_metrics(folder: Path, place: Path, name: str, table: CrystalTable) -> 
     frame["unique"] = np.arange(n) % 6 != 4
     frame["novel"] = np.arange(n) % 2 == 0
     frame.to_parquet(place / "verdicts.parquet", index=False)
-    counts = {
-        "structure_valid": 55,
-        "composition_valid": 57,
-        "valid": 52,
-        "unique": 48,
-        "novel": 30,
-        "unique_and_novel": 27,
-    }
-    rates = {key: {"count": k, "of": N_GENERATED, "rate": k / N_GENERATED} for key, k in counts.items()}
+    valid = frame["valid"].to_numpy()
+    both = valid & frame["unique"].to_numpy() & frame["novel"].to_numpy()
+    counts = {"structure_valid": 55, "composition_valid": 57, "valid": 52, "valid_unique_and_novel": int(both.sum())}
     test = properties(crystal_table.read(folder / "dataset/test.parquet"))
-    coverage = {
-        "cov_recall": {"count": 37, "of": 40, "rate": 37 / 40},
-        "cov_precision": {"count": 49, "of": N_GENERATED, "rate": 49 / N_GENERATED},
-        "amsd_recall": 0.08, "amcd_recall": 0.4, "amsd_precision": 0.11, "amcd_precision": 0.6,
-        "cutoffs": {"structure": 0.2, "composition": 4.0}, "n_test": 40, "n_generated": N_GENERATED,
+    mode = {
+        "rates": {key: rate(k, N_GENERATED) for key, k in counts.items()},
+        "coverage": {
+            "cov_recall": rate(37, 40),
+            "cov_precision": rate(49, N_GENERATED),
+            **{key: {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 40}
+               for key, value in AVERAGE_DISTANCES.items()},
+        },
+        "distributions": distances({key: each[valid] for key, each in found.items()}, test),
     }  # fmt: skip
+    strict = mode | {"rates": mode["rates"] | {"valid": rate(44, N_GENERATED)}}
+    size = {"first": 5, "last": 8, "n_generated": 40, "n_reference": 21, "unique": rate(33, 40)}
+    verdict = {"valid": rate(38, 40), "cov_precision": rate(36, 40), "cov_recall": rate(20, 21)}
     metrics = {
-        "set": name, "n_generated": N_GENERATED, "n_crystals": n, "rates": rates, "coverage": coverage,
-        "distributions": distances({key: each[frame["valid"]] for key, each in found.items()}, test),
+        "set": name, "n_generated": N_GENERATED, "n_crystals": n, "cdvae": mode, "strict": strict,
+        "rates": {key: rate(k, N_GENERATED) for key, k in {"unique": 48, "novel": 30, "unique_and_novel": 27}.items()},
+        "differences": [{"number": "rates.valid", "cdvae": 52 / 60, "strict": 44 / 60, "why": "strict looks twice"}],
+        "by": {"n_atoms": [size | {"cdvae": verdict, "strict": verdict | {"valid": rate(31, 40)}}]},
+        "fingerprints": {"cutoffs": {"structure": 0.2, "composition": 4.0}},
         "notes": ["carbon-only crystals pass the composition rule"],
-        "settings": {"min_distance": 0.5, "oxidation_states": "smact14"},
+        "settings": {"min_distance": 0.5, "oxidation_states": "smact14", "strict_oxidation_states": "smact_default"},
         "versions": {"smact": "4.0.2", "pymatgen": "2026.10.24"},
     }  # fmt: skip
     write_json(place / "metrics.json", metrics)

@@ -110,6 +110,23 @@ def test_fingerprints_are_matminers(published_data: Path):
     assert figures["largest difference, generated"]["met"]
 
 
+@pytest.mark.published
+def test_composition_rule_is_smacts_and_faster(published_data: Path):
+    figures = {figure["name"]: figure for figure in line_of("evaluation", "--cases", "composition")["figures"]}
+    assert figures["verdicts that differ"]["met"]
+    assert figures["composition rule against smact's loop"]["met"]
+    assert figures["8 elements"]["met"]
+
+
+@pytest.mark.published
+def test_matching_gives_the_plain_verdicts(published_data: Path):
+    options = ["--n", "40", "--n-carbon", "12", "--n-whole", "60", "--n-whole-carbon", "20", "--n-known", "900"]
+    figures = {figure["name"]: figure for figure in line_of("matching", *options, "--processes", "1")["figures"]}
+    assert figures["other verdicts, uniqueness of 40"]["met"]
+    assert figures["other verdicts, novelty of 40"]["met"]
+    assert figures["other verdicts, 12 of Carbon-24"]["met"]
+
+
 @pytest.mark.parametrize("name", ["network", "sampling", "sharding", "stages", "workflow_overhead", "run_all"])
 def test_the_others_say_what_they_take(name: str):
     done = subprocess.run([sys.executable, FOLDER / f"{name}.py", "--help"], capture_output=True, text=True, check=True)
@@ -197,12 +214,14 @@ def test_a_run_of_several_sittings_has_no_total(tmp_path: Path):
 def test_all_scripts_are_benchmarks_or_known_not_to_be():
     assert imported("run_all").names() == [
         "encode_roundtrip",
+        "evaluation",
         "fingerprints",
         "hull",
         "hull_reference",
         "ingest",
         "ingest_scale",
         "loader",
+        "matching",
         "network",
         "sampling",
         "sharding",

@@ -5,7 +5,7 @@ import pytest
 
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
-from unimat.materials.metrics.distributions import PROPERTIES, distances, draw, properties
+from unimat.materials.metrics.distributions import GEOMETRIC, distances, draw, properties
 from unimat.materials.structures import to_structure
 
 
@@ -19,7 +19,7 @@ def random_table(n, seed=0):
 
 
 def constant(value, n):
-    return {name: np.full(n, value) for name in PROPERTIES}
+    return {name: np.full(n, value) for name in GEOMETRIC}
 
 
 def test_properties_are_pymatgens():
@@ -40,27 +40,38 @@ def test_density_of_diamond():
 
 
 def test_distance_of_shifted_samples_is_the_shift():
-    ours = {name: np.arange(50.0) for name in PROPERTIES}
-    theirs = {name: np.arange(50.0) + 2.5 for name in PROPERTIES}
+    ours = {name: np.arange(50.0) for name in GEOMETRIC}
+    theirs = {name: np.arange(50.0) + 2.5 for name in GEOMETRIC}
     found = distances(ours, theirs)
-    assert {name: each["wasserstein"] for name, each in found.items()} == pytest.approx(dict.fromkeys(PROPERTIES, 2.5))
+    assert {name: each["wasserstein"] for name, each in found.items()} == pytest.approx(dict.fromkeys(GEOMETRIC, 2.5))
     assert found["density"] | {"wasserstein": 2.5} == {
         "wasserstein": 2.5,
+        "low": None,
+        "high": None,
         "unit": "g/cm^3",
         "n_generated": 50,
         "n_valid": 50,
         "n_reference": 50,
+        "n_without_value": {"generated": 0, "reference": 0},
     }
+
+
+def test_values_that_are_missing_or_infinite_are_left_out_and_counted():
+    ours = constant(0.0, 3) | {"density": np.array([0.0, np.inf, np.nan])}
+    found = distances(ours, constant(1.0, 2))["density"]
+    assert found["wasserstein"] == 1
+    assert found["n_without_value"] == {"generated": 2, "reference": 0}
+    assert (found["n_generated"], found["n_valid"]) == (1, 3)
 
 
 def test_distance_of_two_weights_is_the_mass_moved():
     """A quarter of the mass moves by 4."""
-    ours = {name: np.array([0.0, 0, 0, 4]) for name in PROPERTIES}
+    ours = {name: np.array([0.0, 0, 0, 4]) for name in GEOMETRIC}
     assert distances(ours, constant(0.0, 3))["n_atoms"]["wasserstein"] == pytest.approx(1)
 
 
 def test_draw_is_seeded_and_counted():
-    ours = {name: np.arange(100.0) for name in PROPERTIES}
+    ours = {name: np.arange(100.0) for name in GEOMETRIC}
     drawn = [distances(ours, constant(0.0, 1), take=10, seed=seed)["density"] for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1]
     assert drawn[0]["wasserstein"] != drawn[2]["wasserstein"]

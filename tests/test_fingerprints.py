@@ -13,6 +13,7 @@ from pymatgen.core import Composition, Element, Lattice, Structure
 
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
+from unimat.materials import processes
 from unimat.materials.ingest import read_crystals
 from unimat.materials.metrics import fingerprints as module
 from unimat.materials.metrics import site_fingerprints
@@ -144,6 +145,18 @@ def test_value_that_an_element_lacks_becomes_the_mean():
     np.testing.assert_array_equal(scaled[1], np.zeros(132))
 
 
+def test_composition_is_computed_once_for_each_ratio(monkeypatch):
+    seen = []
+    at_once = module.composition_rows
+    monkeypatch.setattr(
+        module, "composition_rows", lambda items, max_seconds: seen.extend(items) or at_once(items, max_seconds)
+    )
+    doubled = Crystal("Na2Cl2", np.diag([4, 4, 8.0]), np.array([11, 17] * 2), np.arange(12).reshape(4, 3) / 7)
+    found = fingerprints([ROCK_SALT, doubled])
+    assert seen == [((11, 1), (17, 1))]
+    np.testing.assert_array_equal(found.composition[0], found.composition[1])
+
+
 def test_crystal_that_fails_is_named_and_the_others_go_on(found):
     assert found.failures == [None, None, "ValueError: 0.333 Å^3 per atom, the limit is 0.5"]
     assert found.found.tolist() == [True, True, False]
@@ -159,7 +172,7 @@ def test_element_beyond_magpies_table_fails_alone():
 
 
 def test_processes_change_nothing(found, monkeypatch):
-    monkeypatch.setattr(module, "_WORTH_A_PROCESS", 10)
+    monkeypatch.setattr(processes, "WORTH_A_PROCESS", 10)
     larger = [dataclasses.replace(ROCK_SALT, lattice=ROCK_SALT.lattice * (1 + i / 100)) for i in range(1, 18)]
     again = fingerprints([DIAMOND, ROCK_SALT, TOO_DENSE, *larger], processes=2)
     np.testing.assert_array_equal(again.structure[:3], found.structure)
@@ -176,7 +189,8 @@ def test_no_crystals_have_no_fingerprints():
 def test_cache_gives_the_same_numbers_without_computing(found, tmp_path, monkeypatch):
     fingerprints([ROCK_SALT, TOO_DENSE], cache=tmp_path)
     fingerprints([DIAMOND], cache=tmp_path)
-    monkeypatch.setattr(module, "fingerprint", lambda crystal, max_seconds: pytest.fail("computed again"))
+    for work in ("structure_rows", "composition_rows"):
+        monkeypatch.setattr(module, work, lambda items, max_seconds: pytest.fail("computed again"))
     renamed = dataclasses.replace(DIAMOND, material_id="same crystal", properties={"energy_per_atom": -9.1})
     cached = fingerprints([renamed, ROCK_SALT, TOO_DENSE], cache=tmp_path)
     np.testing.assert_array_equal(cached.structure, found.structure)
@@ -186,7 +200,7 @@ def test_cache_gives_the_same_numbers_without_computing(found, tmp_path, monkeyp
 
 def test_broken_file_in_the_cache_is_passed_over(found, tmp_path, caplog):
     fingerprints([DIAMOND], cache=tmp_path)
-    (file,) = tmp_path.rglob("*.parquet")
+    (file,) = tmp_path.glob("fingerprints_*/*.parquet")
     file.write_bytes(file.read_bytes()[:100])
     np.testing.assert_array_equal(fingerprints([DIAMOND], cache=tmp_path).structure, found.structure[:1])
     assert "is not readable" in caplog.text
@@ -204,7 +218,8 @@ def test_key_of_the_cache_holds_our_own_version(found, tmp_path, monkeypatch):
     fingerprints([DIAMOND], cache=tmp_path)
     monkeypatch.setattr(site_fingerprints, "VERSION", site_fingerprints.VERSION + 1)
     fingerprints([DIAMOND], cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("fingerprints_*"))) == 2
+    assert len(list(tmp_path.glob("magpie_*"))) == 1
 
 
 def test_cache_remembers_what_was_left_to_matminer(tmp_path):

@@ -32,6 +32,11 @@ def test_impossible_angles_are_rejected():
         lattice_matrix([3, 4, 5], [60, 60, 150])
 
 
+def test_negative_length_is_refused():
+    with pytest.raises(CrystalRejected, match="a negative length among 3, -4, 5 Å"):
+        lattice_matrix([3, -4, 5], [90, 90, 90])
+
+
 def test_shortest_distances_by_hand():
     rock_salt = np.array([[0, 0, 0], [0.5, 0, 0]])
     assert shortest_distance(np.eye(3) * 5.64, rock_salt) == pytest.approx(5.64 / 2)

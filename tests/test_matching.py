@@ -2,17 +2,24 @@
 
 import dataclasses
 import time
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice
 
+from unimat import crystal_table
 from unimat.crystal_table import Crystal
-from unimat.materials.lattice_filter import ScaledLattice
+from unimat.errors import UserError
+from unimat.materials.comparer import Comparer, Problems
+from unimat.materials.ingest import read_crystals
+from unimat.materials.lattice_filter import Lattices
 from unimat.materials.matching import clusters, matches_known
-from unimat.materials.metrics_settings import MatcherSettings
+from unimat.materials.metrics_settings import MATCHERS, MatcherSettings, MetricsSettings, matcher_settings
 from unimat.materials.structures import from_structure, to_structure
+from unimat.settings import load_settings
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
@@ -119,23 +126,145 @@ def test_matches_are_those_of_the_plain_matcher():
     assert matches_known(crystals, known) == expected
 
 
+def plain_clusters(crystals, **tolerances):
+    """Connected components of StructureMatcher.fit, asked both ways of every pair of one composition."""
+    plain = StructureMatcher(**tolerances)
+    cells = [plain._get_reduced_structure(to_structure(each), plain._primitive_cell) for each in crystals]
+    labels = list(range(len(crystals)))
+    for i, one in enumerate(cells):
+        for j, other in enumerate(cells[:i]):
+            fit = lambda *pair: plain.fit(*pair, skip_structure_reduction=True)  # noqa: E731
+            if one.composition.reduced_composition != other.composition.reduced_composition:
+                continue
+            if labels[i] != labels[j] and (fit(one, other) or fit(other, one)):
+                old, new = labels[i], labels[j]
+                labels = [new if label == old else label for label in labels]
+    return labels
+
+
+@pytest.mark.parametrize("name", MATCHERS)
+def test_clusters_are_those_of_the_plain_matcher(name):
+    """Polymorphs of three compositions; with every preset, since each needs filters of its own."""
+    folder = Path(str(resources.files("unimat.materials") / "data/silicon_carbon"))
+    table = crystal_table.read(folder / "crystals.parquet")
+    crystals = list(table.take(np.random.default_rng(2).choice(len(table), 60, replace=False)))
+    found = clusters(crystals, name)
+    assert 10 < len(set(found)) < 60
+    assert same_partition(found, plain_clusters(crystals, **dataclasses.asdict(MATCHERS[name])))
+
+
+@pytest.mark.published
+def test_clusters_of_generated_and_of_carbon_are_those_of_the_plain_matcher(published_data):
+    generated = read_crystals(published_data / "generated/diffcsp_mp_20/DiffCSP_mp_20.pt")[0].take(range(2500))
+    carbon = read_crystals(published_data / "carbon_24/val.csv")[0].take(range(90))
+    names = [tuple(sorted(set(each.atomic_numbers.tolist()))) for each in generated]
+    repeated = [each for each, name in zip(generated, names, strict=True) if names.count(name) > 2]
+    for crystals in (repeated, list(carbon)):
+        found = clusters(crystals)
+        assert len(set(found)) < len(crystals)
+        assert same_partition(found, plain_clusters(crystals))
+
+
+def test_answers_depend_neither_on_blocks_nor_on_processes(monkeypatch):
+    crystals = polymorphs(40, seed=3)
+    labels, matches = clusters(crystals), matches_known(crystals[:20], crystals[20:])
+    assert len(set(labels)) < 40
+    assert any(matches)
+    monkeypatch.setattr("unimat.materials.matching._BLOCK", 7)
+    monkeypatch.setattr("unimat.materials.matching_blocks._AT_A_TIME", 3)
+    monkeypatch.setattr("unimat.materials.processes.WORTH_A_PROCESS", 1)
+    assert clusters(crystals) == labels
+    assert clusters(crystals, processes=2) == labels
+    assert matches_known(crystals[:20], crystals[20:], processes=2) == matches
+
+
+def test_answers_are_kept_by_content(tmp_path, monkeypatch):
+    crystals, known = polymorphs(12), polymorphs(12)[::-1]
+    labels, matches = clusters(crystals, cache=tmp_path), matches_known(crystals, known, cache=tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Comparer, "fits", lambda *_: pytest.fail("compared again"))
+        patched.setattr(Comparer, "reduce", lambda *_: pytest.fail("reduced again"))
+        assert clusters(crystals, cache=tmp_path) == labels
+        assert matches_known(crystals, known, cache=tmp_path) == matches
+    assert len(list(tmp_path.iterdir())) == 2
+    assert clusters(crystals, "cdvae", cache=tmp_path) != labels  # other settings are another question
+    moved = [dataclasses.replace(crystals[0], frac_coords=crystals[0].frac_coords * 0.5), *crystals[1:]]
+    clusters(moved, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+    for path in tmp_path.iterdir():
+        path.write_text("{")
+    assert clusters(crystals, cache=tmp_path) == labels
+
+
+def test_flat_and_broken_cells_are_named_and_harm_no_other():
+    flat = dataclasses.replace(DIAMOND, material_id="flat", lattice=DIAMOND.lattice * [1, 1, 0])
+    broken = dataclasses.replace(DIAMOND, material_id="broken", lattice=np.full((3, 3), np.nan))
+    problems = Problems()
+    assert clusters([flat, DIAMOND, broken, disguised(DIAMOND, "copy", 5)], problems=problems) == [0, 1, 2, 1]
+    assert problems.unreduced == ["flat", "broken"]
+
+
+def test_a_comparison_that_takes_too_long_is_named(monkeypatch, caplog):
+    def forever(*_, **__):
+        while True:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(StructureMatcher, "fit", forever)
+    problems = Problems()
+    assert clusters([ROCK_SALT, renamed(ROCK_SALT, "copy")], max_seconds=0.05, problems=problems) == [0, 1]
+    assert set(map(frozenset, problems.timed_out)) == {frozenset({"rock-salt", "copy"})}
+    assert "2 took too long" in caplog.text
+
+
+def test_presets_by_name():
+    """As each code sets them."""
+    assert matcher_settings("cdvae") == MatcherSettings(ltol=0.3, stol=0.5, angle_tol=10)
+    assert matcher_settings(None) == matcher_settings("pymatgen") == MatcherSettings(0.2, 0.3, 5)
+    assert matcher_settings("mattergen") == MatcherSettings(attempt_supercell=True, allow_subset=True)
+    named = load_settings(MetricsSettings, {"matcher": "mattergen"})
+    assert matcher_settings(named.matcher) == MATCHERS["mattergen"]
+    assert load_settings(MetricsSettings, {"matcher": {"stol": 0.1}}).matcher == MatcherSettings(stol=0.1)
+    with pytest.raises(UserError, match="'loose' is not one of 'pymatgen', 'mattergen', 'cdvae'"):
+        load_settings(MetricsSettings, {"matcher": "loose"})
+    with pytest.raises(ValueError, match="stol must be positive, found nan"):
+        MatcherSettings(stol=float("nan"))
+
+
+def test_unscaled_crystals_differ_by_volume():
+    larger = dataclasses.replace(DIAMOND, material_id="larger", lattice=1.3 * DIAMOND.lattice)
+    assert clusters([DIAMOND, larger]) == [0, 0]
+    assert clusters([DIAMOND, larger], MatcherSettings(scale=False)) == [0, 1]
+    same = supercell(DIAMOND, "8 atoms", [2, 2, 1])
+    assert clusters([DIAMOND, same], MatcherSettings(primitive_cell=False)) == [0, 1]
+    assert clusters([DIAMOND, same], MatcherSettings(primitive_cell=False, attempt_supercell=True)) == [0, 0]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_lattice_filter_rules_out_no_mapping_of_the_matcher(seed):
     """Against Lattice.find_all_mappings, whose result the matcher searches."""
     rng = np.random.default_rng(seed)
     lattices = [Lattice(np.eye(3) + rng.normal(0, 0.25, (3, 3))).get_niggli_reduced_lattice() for _ in range(25)]
     unit = [Lattice(each.matrix / each.volume ** (1 / 3)) for each in lattices]
+    matrices = np.array([each.matrix for each in unit])
+    lists = Lattices(matrices)
     n_mapped = n_kept = 0
-    for one in unit:
-        for other in unit:
+    for other in unit:
+        kept = lists.have_basis_like(np.array(other.lengths), np.array(other.angles), 0.2, 5)
+        for one, may in zip(unit, kept, strict=True):
             mapped = any(
                 abs(abs(np.linalg.det(scale)) - 1) < 0.5
                 for _, _, scale in one.find_all_mappings(other, ltol=0.2, atol=5, skip_rotation_matrix=True)
             )
-            kept = ScaledLattice(one).has_basis_like(ScaledLattice(other), 0.2, 5)
-            assert kept or not mapped
-            n_mapped, n_kept = n_mapped + mapped, n_kept + kept
+            assert may or not mapped
+            n_mapped, n_kept = n_mapped + mapped, n_kept + may
     assert n_mapped <= n_kept < 0.6 * 25 * 25
+
+
+def test_lattice_filter_does_not_list_the_vectors_of_very_long_cells():
+    long = np.diag([0.05, 0.05, 400.0])
+    lists = Lattices(np.array([np.eye(3), long]))
+    assert lists.have_basis_like(np.array([1.0, 1.0, 400.0]), np.full(3, 90.0), 0.2, 5).all()
+    assert lists.have_basis_like(np.ones(3), np.full(3, 90.0), 0.2, 5).tolist() == [True, False]
 
 
 def test_cell_that_cannot_be_reduced_is_compared_as_it_is(monkeypatch, caplog):

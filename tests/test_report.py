@@ -120,6 +120,20 @@ def test_numbers_stand_with_their_denominators(page, run_dir):
     assert "training 0, sampling of generated 7, bootstrap of generated against test 0" in page.text
 
 
+def test_both_modes_stand_with_intervals_and_why_they_differ(page):
+    for text in (
+        "52 of 60 (86.7 %) [75.8, 93.1]",
+        "44 of 60 (73.3 %)",
+        "44 of 60 (73.3 %) by the strict ones",
+        "0.08 [0.07, 0.09]",
+        "valid. Strict looks twice.",
+        "5 to 8",
+        "31 of 40 (77.5 %)",
+        "20 of 21 (95.2 %)",
+    ):
+        assert text in page.text
+
+
 def test_energies_name_engine_and_reference(page):
     assert "CHGNet 0.3.0; functional: PBE; corrections: MP2020, as learned" in page.text
     assert "hull “reference” (42 phases)" in page.text

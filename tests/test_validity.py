@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from pymatgen.core import Composition, Element, Structure
 
 from unimat.crystal_table import Crystal
-from unimat.materials.metrics.validity import composition_failure, distances, structure_failure
+from unimat.materials.metrics.validity import charge_failure, composition_failure, distances, structure_failure
 
 DATA = Path(os.environ.get("UNIMAT_DATA_DIR", "nowhere"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="set UNIMAT_DATA_DIR to a folder with the published data")
@@ -99,7 +100,7 @@ def test_only_the_ratios_count():
     assert composition_failure(Composition("Na4Cl8")) == composition_failure(Composition("NaCl2"))
 
 
-@pytest.mark.parametrize("oxidation_states", ["smact14", "icsd16", "icsd24", "pymatgen_sp"])
+@pytest.mark.parametrize("oxidation_states", ["smact14", "icsd16", "icsd24", "pymatgen_sp", "smact_default"])
 def test_composition_rule_is_smacts(oxidation_states):
     from smact.screening import smact_validity
 
@@ -108,7 +109,8 @@ def test_composition_rule_is_smacts(oxidation_states):
     for _ in range(400):
         formula = "".join(f"{symbol}{draw.randint(1, 6)}" for symbol in draw.sample(symbols, draw.randint(1, 4)))
         composition = Composition(formula)
-        expected = smact_validity(composition, oxidation_states_set=oxidation_states)
+        named = None if oxidation_states == "smact_default" else oxidation_states
+        expected = smact_validity(composition, oxidation_states_set=named)
         assert (composition_failure(composition, oxidation_states) is None) == expected, formula
 
 
@@ -118,6 +120,48 @@ def test_many_elements_need_no_cut_off():
     mixed = dict.fromkeys(symbols, 1)
     assert composition_failure(Composition(mixed)) is not None  # too few anions
     assert composition_failure(Composition(mixed | {"O": 20})) is None
+
+
+def cell(formula):
+    """Atomic numbers of the atoms of a formula, one by one."""
+    return np.repeat(*zip(*((element.Z, int(n)) for element, n in Composition(formula).items()), strict=True))
+
+
+@pytest.mark.parametrize("formula", ["NaCl", "Fe3O4", "Si8", "FeNi3", "CsAu", "LiFePO4", "Ag2O2", "BaBiO3Ba1Bi1O3"])
+def test_charges_balance(formula):
+    assert charge_failure(cell(formula)) is None
+
+
+@pytest.mark.parametrize(
+    ("formula", "reason"),
+    [
+        ("NaCl2", "no usual oxidation states balance its charges, mixed valences included"),
+        ("NaHe", "pymatgen lists no oxidation state of He"),
+    ],
+)
+def test_charges_do_not_balance(formula, reason):
+    assert charge_failure(cell(formula)) == reason
+
+
+def test_charge_balance_is_pymatgens_guess():
+    """Of random compositions small enough for pymatgen, which tries combinations one by one."""
+    draw = random.Random(1)
+    symbols = [Element.from_Z(z).symbol for z in range(1, 93)]
+    verdicts = []
+    for _ in range(150):
+        chosen = [*draw.sample(symbols, draw.randint(1, 3)), "O"]
+        composition = Composition("".join(f"{symbol}{draw.randint(1, 4)}" for symbol in chosen))
+        verdicts.append(charge_failure(cell(composition.formula)) is None)
+        if not verdicts[-1] or len(composition) > 1:
+            assert verdicts[-1] == bool(composition.oxi_state_guesses()), composition
+    assert 20 < sum(verdicts) < 130
+
+
+def test_charge_balance_of_a_large_cell_takes_no_time():
+    """Eight elements of 12 atoms each: some 10^30 ways to give each atom a state."""
+    start = time.perf_counter()
+    assert charge_failure(cell("Mn12Fe12Cr12V12Mo12W12O96Cl12")) is None
+    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.published

@@ -67,6 +67,8 @@ CASES = {
     "paper": Case(PAPER, "v4:2x2x4"),
     "64 channels, L = 50": Case(PLAIN, "v4:2x2x4", slots=50),
     "64 channels, v5e host": Case(PLAIN, "v5e:2x4"),
+    "paper, L = 50": Case(PAPER, "v4:2x2x4", slots=50),
+    "paper, v5e host": Case(PAPER, "v5e:2x4", fsdp=8),
 }
 
 
@@ -149,7 +151,7 @@ def _scaled(target: float | None) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of: {'; '.join(CASES)} (default: all)")
-    parser.add_argument("--fsdp", type=int, default=1, help="devices that share parameters and state (default: 1)")
+    parser.add_argument("--fsdp", type=int, help="devices that share parameters and state (default: the case's)")
     parser.add_argument("--batch", type=int, default=512, help="crystals per step (default: 512)")
     parser.add_argument("--effort", type=float, default=-1.0, help="of optimisation, -1 to 1 (default: -1)")
     parser.add_argument("--save", metavar="FILE", help="write the compiled program, as text")
@@ -168,7 +170,7 @@ def main() -> None:
     jnp.zeros(0)  # the CPU is the backend before libtpu is loaded
     figures = []
     for name in args.cases or CASES:
-        case = dataclasses.replace(CASES[name], fsdp=args.fsdp, batch=args.batch)
+        case = dataclasses.replace(CASES[name], fsdp=args.fsdp or CASES[name].fsdp, batch=args.batch)
         figures += compiled(name, case, args.effort, args.save)
         for figure in figures[-7:]:
             say(f"  {figure.name}: {figure.value:.4g} {figure.unit}")

@@ -26,6 +26,21 @@ rows = loader.batch_rows
 loader.batch_rows = lambda *a: (time.sleep(0.2), rows(*a))[1]
 sys.exit(main(sys.argv[1:]))
 """
+# An untrained model of the encoded dataset, written into the folder that is named.
+WRITE_MODEL = f"""
+import sys
+import jax
+sys.path.insert(0, {str(FOLDER)!r})
+from model_helpers import TINY_MODEL
+from unimat.model import networks
+from unimat.model.checkpoints import write_model
+from unimat.model.encoded import read_encoding
+from unimat.settings import as_dict
+encoding = read_encoding(sys.argv[1] + "/encoded")
+params = networks.build(TINY_MODEL, encoding).init(key=jax.random.key(0))
+settings = {{"model": as_dict(TINY_MODEL), "train": {{}}}}
+write_model(sys.argv[1] + "/model.npz", params, {{"settings": settings, "encoding": encoding.to_json(), "data": {{}}}})
+"""
 
 
 def started(scratch: Path, works: tuple[str, str] = ("work", "work")) -> list[subprocess.Popen[str]]:
@@ -82,3 +97,22 @@ def test_working_folder_that_is_not_shared_is_one_line(scratch):
     assert [process.returncode for process in processes] == [2, 2], said
     for line in said:
         assert "is not the same folder on every host; give one that all of them share" in line
+
+
+@pytest.mark.slow
+def test_two_processes_sample_the_set_that_one_does(scratch):
+    """Each of the two makes every other batch, and one puts them together."""
+    subprocess.run([sys.executable, "-c", WRITE_MODEL, str(scratch)], check=True, timeout=300)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    settings = json.dumps({"n": 10, "steps": 4, "batch_size": 3})
+    command = [sys.executable, "-m", "unimat", "sample", "--model", str(scratch / "model.npz"), "--settings", settings]
+    job = ["--out", str(scratch / "two"), "--coordinator", address, "--processes", "2", "--process"]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    processes = [subprocess.Popen([*command, *job, str(index)], env=environment) for index in range(2)]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    subprocess.run([*command, "--out", str(scratch / "one")], env=environment, check=True, timeout=300)
+    for name in ("crystals.parquet", "rejected.parquet", "sampling.json"):
+        assert (scratch / "two" / name).read_bytes() == (scratch / "one" / name).read_bytes()
+    assert {path.name for path in (scratch / "two").iterdir()} == {path.name for path in (scratch / "one").iterdir()}

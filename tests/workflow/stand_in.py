@@ -15,7 +15,16 @@ NAMES = {
     "hull": ["stability.parquet", "stability.json"],
     "fetch": ["manifest.json"],
 }
-FILE_FLAGS = ("--out", "--verdicts", "--summary", "--out-json", "--out-pairs", "--headline", "--rejected")
+FILE_FLAGS = (
+    "--out",
+    "--verdicts",
+    "--verdicts-csv",
+    "--summary",
+    "--out-json",
+    "--out-pairs",
+    "--headline",
+    "--rejected",
+)
 
 command, *words = sys.argv[1:]
 if any('"fail"' in word for word in words):

@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "train the diffusion model",
     "sample": "generate crystals with a trained model",
     "metrics": "validity, coverage, distributions, uniqueness and novelty of a set",
+    "match": "match rate and error of crystals predicted for given compositions",
     "relax": "relax a set with an engine (CHGNet, VASP), in shards, resumable",
     "gather": "join the tables of shards into one",
     "reference": "build the hull reference that stabilities are judged against",

@@ -2,11 +2,16 @@
 
 Writes crystals.parquet, rejected.parquet (tensors that decode to no crystal, with the reason) and sampling.json
 into --out. Crystal i depends on the seed and on i alone. An interrupted command, repeated, goes on where it stopped.
+
+Over several hosts or processes, each runs this same command with an --out that all of them see, and makes its share;
+they find each other as those of `unimat train` do.
 """
 
 import argparse
 import logging
 from typing import Any
+
+from unimat.cli._job import add_job_arguments, job_flags
 
 EXAMPLE = "unimat sample --model model/model.npz --composition Si4C4 --count 100 --guidance 1 --out sets/generated"
 
@@ -34,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="value asked for, in the unit of the dataset; several times for several; a vector as 0.1,0.2",
     )
     asked.add_argument("--guidance", type=float, metavar="OMEGA", help="weight of what is asked for, Equation 2")
+    add_job_arguments(parser)
 
 
 def _property(text: str) -> tuple[str, float | list[float]]:
@@ -60,13 +66,17 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> None:
     from unimat.model.checkpoints import read_model
+    from unimat.model.distributed import connect, is_writer
     from unimat.model.sampled_sets import sample_into
     from unimat.model.settings import SampleSettings
     from unimat.settings import as_dict, load_settings
 
     settings = load_settings(SampleSettings, args.settings, "sample")
     settings = load_settings(SampleSettings, {**as_dict(settings), **overrides(args)}, "sample")
+    connect(job_flags(args))
     report = sample_into(read_model(args.model), settings, args.out)
+    if not is_writer():
+        return
     logger.info("%d of %d sampled tensors are crystals", report["n_crystals"], report["n_requested"])
     for name, found in report.get("obeyed", {}).items():
         if name != "by_composition":

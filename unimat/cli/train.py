@@ -14,6 +14,8 @@ import argparse
 import logging
 import sys
 
+from unimat.cli._job import add_job_arguments, job_flags
+
 EXAMPLE = (
     "unimat train --encoded encoded --model-settings '{\"channels\": 64}' --settings '{\"steps\": 2000}' "
     "--work work --out model"
@@ -29,10 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", required=True, metavar="DIR", help="working folder, kept between attempts")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the trained model")
     parser.add_argument("--fresh", action="store_true", help="forget the working folder's checkpoints")
-    job = parser.add_argument_group("several processes")
-    job.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0; `auto`: ask the cluster")
-    job.add_argument("--processes", metavar="N", help="how many there are")
-    job.add_argument("--process", metavar="I", help="which this is, from 0")
+    add_job_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
 
     model_settings = load_settings(ModelSettings, args.model_settings, "model")
     settings = load_settings(TrainSettings, args.settings, "train")
-    connect({name: getattr(args, name) for name in ("coordinator", "processes", "process")})
+    connect(job_flags(args))
     try:
         report = train(args.encoded, model_settings, settings, args.work, args.out, args.fresh)
     except Interrupted as stop:

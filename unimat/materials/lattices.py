@@ -57,10 +57,12 @@ def lattice_matrix(lengths: Sequence[float] | np.ndarray, angles: Sequence[float
         angles: (3,) alpha, beta, gamma in degrees.
 
     Raises:
-        CrystalRejected: if no cell has these angles.
+        CrystalRejected: if no cell has these lengths or angles.
     """
     # For one cell plain arithmetic is several times as fast as `lattice_matrices`.
     a, b, c = map(float, lengths)
+    if a < 0 or b < 0 or c < 0:  # would turn the cell inside out and pass for sound
+        raise CrystalRejected("degenerate_lattice", f"a negative length among {a:g}, {b:g}, {c:g} Å")
     cos_a, cos_b, cos_c = (math.cos(math.radians(angle)) for angle in angles)
     squared_volume = 1 - cos_a**2 - cos_b**2 - cos_c**2 + 2 * cos_a * cos_b * cos_c  # of a cell of unit lengths
     if not squared_volume > 1e-12:

@@ -1,138 +1,201 @@
 """Which crystals are the same: clusters within a set, and matches in a table of known ones.
 
-Two crystals match if pymatgen's StructureMatcher fits one onto the other in either direction. (Its `fit` gives
-different answers for (a, b) and (b, a) at the border of its tolerances; asking both makes the relation symmetric,
-and counts fewer crystals as unique and new.) A cluster is a connected component of the graph of matches. So neither
-depends on the order of rows.
+Two crystals match if they have the same reduced composition and pymatgen's StructureMatcher fits one onto the other in
+either direction. (Its `fit` gives different answers for (a, b) and (b, a) at the border of its tolerances; asking both
+makes the relation symmetric, and counts fewer crystals as unique and new.) A cluster is a connected component of the
+graph of matches. So neither depends on the order of rows, nor on the number of processes.
 """
 
 import dataclasses
-import logging
+import functools
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
-from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.core import Structure
 from tqdm import tqdm
 
 from unimat.crystal_table import Crystal
-from unimat.materials.lattice_filter import ScaledLattice
-from unimat.materials.metrics_settings import MatcherSettings
-from unimat.materials.structures import to_structure
+from unimat.materials import matching_cache
+from unimat.materials.comparer import MAX_SECONDS, Problems, Reduced
+from unimat.materials.matching_blocks import Block, Found, joined, known_of, reduced
+from unimat.materials.metrics_settings import MatcherPreset, MatcherSettings, matcher_settings
+from unimat.materials.processes import Processes
 
-log = logging.getLogger("unimat.matching")
+_Pair = tuple[list[int], list[int]]  # rows on either side
+_Formula = tuple[tuple[int, int], ...]
+_BLOCK = 256  # crystals on either side
+_CHUNK = 64  # crystals reduced at a time
 
-# What pymatgen raises on cells that it cannot reduce; numpy's LinAlgError is a ValueError.
-_GEOMETRY_ERRORS = (ValueError, ArithmeticError, IndexError, RuntimeError)
+
+def clusters(
+    crystals: Iterable[Crystal],
+    matcher: MatcherSettings | MatcherPreset | None = None,
+    *,
+    processes: int = 1,
+    cache: str | Path | None = None,
+    max_seconds: float = MAX_SECONDS,
+    problems: Problems | None = None,
+) -> list[int]:
+    """Cluster of each crystal, numbered from 0 in the order of first appearance.
+
+    Args:
+        matcher: settings, or the name of a preset; pymatgen's defaults if not given.
+        processes: how many to compute in; more than one are started afresh ("spawn").
+        cache: folder that keeps answers by content of crystals, settings and version of pymatgen.
+        max_seconds: for one comparison; what takes longer counts as different.
+        problems: filled with what went wrong, by name.
+
+    Raises:
+        UserError: if a process dies (out of memory, say).
+    """
+    crystals, settings, found = list(crystals), matcher_settings(matcher), Problems()
+    key = matching_cache.key("clusters", settings, crystals)
+    labels = matching_cache.load(cache, key, found)
+    if labels is None:
+        with Processes(processes, len(crystals)) as pool:
+            labels = _clusters(crystals, _Work(pool, settings, max_seconds, found))
+        matching_cache.store(cache, key, labels, found)
+    found.report()
+    if problems is not None:
+        problems.add(found)
+    return labels
 
 
-def clusters(crystals: Iterable[Crystal], matcher: MatcherSettings | None = None) -> list[int]:
-    """Cluster of each crystal, numbered from 0 in the order of first appearance."""
-    comparer = Comparer(matcher or MatcherSettings())
-    crystals = list(crystals)
+def matches_known(
+    crystals: Iterable[Crystal],
+    known: Iterable[Crystal],
+    matcher: MatcherSettings | MatcherPreset | None = None,
+    *,
+    processes: int = 1,
+    cache: str | Path | None = None,
+    max_seconds: float = MAX_SECONDS,
+    problems: Problems | None = None,
+) -> list[str | None]:
+    """material_id of the first crystal of `known` that matches each crystal; None for a novel one.
+
+    Arguments and errors are those of `clusters`.
+    """
+    crystals, known, settings, found = list(crystals), list(known), matcher_settings(matcher), Problems()
+    key = matching_cache.key("known", settings, crystals, known)
+    rows = matching_cache.load(cache, key, found)
+    if rows is None:
+        with Processes(processes, len(crystals)) as pool:
+            rows = _matches_known(crystals, known, _Work(pool, settings, max_seconds, found))
+        matching_cache.store(cache, key, rows, found)
+    found.report()
+    if problems is not None:
+        problems.add(found)
+    return [None if row < 0 else known[row].material_id for row in rows]
+
+
+class _Work:
+    """What both questions share: processes, settings, and the problems that come up."""
+
+    def __init__(self, pool: Processes, settings: MatcherSettings, max_seconds: float, problems: Problems):
+        self.settings, self.problems = settings, problems
+        self._pool, self._max_seconds = pool, max_seconds
+
+    def over(self, function: Callable[..., Found], tasks: Iterable) -> Iterator:
+        """Results of ``function(task, settings, max_seconds)``, in order; tasks are drawn when one can start."""
+        work = functools.partial(function, settings=self.settings, max_seconds=self._max_seconds)
+        for found in self._pool.over(work, tasks):
+            self.problems.add(found.problems)
+            yield found.value
+
+    def reduced(self, crystals: Sequence[Crystal], rows: Iterable[int], what: str) -> dict[int, Reduced]:
+        rows = list(rows)
+        parts = [[crystals[row] for row in rows[at : at + _CHUNK]] for at in range(0, len(rows), _CHUNK)]
+        cells = itertools.chain.from_iterable(self.over(reduced, parts))
+        return dict(zip(rows, tqdm(cells, f"{what}: cells", len(rows), disable=None), strict=True))
+
+    def by_sites(self, rows: Iterable[int], cells: dict[int, Reduced]) -> dict[int, list[int]]:
+        """Rows by number of sites, where the matcher refuses different ones; else all together."""
+        together = self.settings.attempt_supercell or self.settings.allow_subset
+        groups = defaultdict(list)
+        for row in rows:
+            groups[0 if together else len(cells[row])].append(row)
+        return groups
+
+
+def _clusters(crystals: Sequence[Crystal], work: _Work) -> list[int]:
+    groups = [rows for rows in _by_formula(crystals).values() if len(rows) > 1]
+    cells = work.reduced(crystals, itertools.chain(*groups), "uniqueness")
+    alike = [rows for group in groups for rows in work.by_sites(group, cells).values() if len(rows) > 1]
     parent = list(range(len(crystals)))
-    with tqdm(total=len(crystals), desc="uniqueness", disable=None) as bar:
-        for rows in _by_formula(crystals).values():
-            reduced = {row: comparer.reduce(crystals[row]) for row in rows}
-            for at, row in enumerate(rows):
-                for other in rows[:at]:
-                    # Crystals that are joined already need no comparison.
-                    if _root(parent, row) != _root(parent, other) and comparer.same(reduced[row], reduced[other]):
-                        parent[_root(parent, row)] = _root(parent, other)
-                bar.update()
-    comparer.report()
+
+    def block(pair: _Pair) -> Block:
+        first, second = pair
+        roots = {row: _root(parent, row) for row in (*first, *second)}  # by now: what is joined is not compared
+        return Block(first, second, _fresh(cells, first), _fresh(cells, second), roots)
+
+    parts = list(_packed([pair for rows in alike for pair in _pairs_within(rows)]))
+    with tqdm(total=sum(map(len, parts)), desc="uniqueness", unit=" blocks", disable=None) as bar:
+        found = work.over(joined, ([block(pair) for pair in part] for part in parts))
+        for part, links in zip(parts, found, strict=True):
+            for one, other in links:
+                parent[_root(parent, one)] = _root(parent, other)
+            bar.update(len(part))
     names: dict[int, int] = {}
     return [names.setdefault(_root(parent, row), len(names)) for row in range(len(crystals))]
 
 
-def matches_known(
-    crystals: Iterable[Crystal], known: Iterable[Crystal], matcher: MatcherSettings | None = None
-) -> list[str | None]:
-    """material_id of the first crystal of `known` that matches each crystal; None for a novel one."""
-    comparer = Comparer(matcher or MatcherSettings())
-    crystals, known = list(crystals), list(known)
+def _matches_known(crystals: Sequence[Crystal], known: Sequence[Crystal], work: _Work) -> list[int]:
+    """Row of the first match in `known` of each crystal; -1 for none."""
     wanted = _by_formula(crystals)
     candidates = _by_formula(known, wanted)
-    matches: list[str | None] = [None] * len(crystals)
-    with tqdm(total=len(crystals), desc="novelty", disable=None) as bar:
-        for formula, rows in wanted.items():
-            references = [(known[row].material_id, comparer.reduce(known[row])) for row in candidates.get(formula, [])]
-            for row in rows if references else []:
-                ours = comparer.reduce(crystals[row])
-                matches[row] = next((name for name, theirs in references if comparer.same(ours, theirs)), None)
-                bar.update()
-            bar.update(0 if references else len(rows))
-    comparer.report()
+    ours = work.reduced(crystals, itertools.chain(*(wanted[formula] for formula in candidates)), "novelty")
+    theirs = work.reduced(known, itertools.chain(*candidates.values()), "novelty, known")
+    pairs: list[_Pair] = []
+    for formula, rows in candidates.items():
+        others = work.by_sites(rows, theirs)
+        for sites, group in work.by_sites(wanted[formula], ours).items():
+            pairs += [(part, others[sites]) for part in _blocks(group) if sites in others]
+
+    def block(pair: _Pair) -> Block:
+        first, second = pair
+        return Block(first, second, _fresh(ours, first), _fresh(theirs, second), {})
+
+    parts = list(_packed(pairs))
+    matches = [-1] * len(crystals)
+    with tqdm(total=sum(map(len, parts)), desc="novelty", unit=" blocks", disable=None) as bar:
+        found = work.over(known_of, ([block(pair) for pair in part] for part in parts))
+        for part, rows_found in zip(parts, found, strict=True):
+            for row, match in rows_found:
+                matches[row] = match
+            bar.update(len(part))
     return matches
 
 
-@dataclasses.dataclass(frozen=True)
-class Reduced:
-    """A crystal made ready for many comparisons; no lattice where it could not be reduced."""
-
-    structure: Structure
-    lattice: ScaledLattice | None
+def _fresh(cells: dict[int, Reduced], rows: list[int]) -> list[Reduced]:
+    """Copies, so that the pymatgen structures that a block makes of them go when it goes."""
+    return [dataclasses.replace(cells[row]) for row in rows]
 
 
-@dataclasses.dataclass
-class Comparer:
-    """A StructureMatcher over crystals that were reduced once, and how often it failed."""
-
-    settings: MatcherSettings
-    n_unreduced: int = 0
-    n_failed: int = 0
-
-    def __post_init__(self) -> None:
-        self._matcher = StructureMatcher(**dataclasses.asdict(self.settings))
-
-    def reduce(self, crystal: Crystal) -> Reduced:
-        """Niggli-reduced primitive cell, as the matcher would make it; the crystal as it is where that fails."""
-        order = np.argsort(crystal.atomic_numbers, kind="stable")  # the matcher wants each species in one block
-        structure = to_structure(
-            dataclasses.replace(
-                crystal, atomic_numbers=crystal.atomic_numbers[order], frac_coords=crystal.frac_coords[order]
-            )
-        )
-        try:
-            reduced = self._matcher._get_reduced_structure(structure)
-            return Reduced(reduced, ScaledLattice(reduced.lattice))
-        except _GEOMETRY_ERRORS as error:
-            log.debug("%s could not be reduced: %s", crystal.material_id, error)
-            self.n_unreduced += 1
-            return Reduced(structure, None)
-
-    def same(self, one: Reduced, other: Reduced) -> bool:
-        """Whether two crystals of one composition match in either direction; a matcher that fails on both says no."""
-        if len(one.structure) != len(other.structure):  # no supercells are tried: the matcher would refuse these too
-            return False
-        return self._fits(one, other) or self._fits(other, one)
-
-    def report(self) -> None:
-        """Warn if any comparison failed."""
-        if self.n_unreduced or self.n_failed:
-            log.warning(
-                "%d crystals could not be reduced and were compared as they are; %d comparisons failed and count as"
-                " different",
-                self.n_unreduced,
-                self.n_failed,
-            )
-
-    def _fits(self, one: Reduced, other: Reduced) -> bool:
-        limits = self.settings.ltol, self.settings.angle_tol
-        if one.lattice and other.lattice and not one.lattice.has_basis_like(other.lattice, *limits):
-            return False
-        try:
-            return bool(self._matcher.fit(one.structure, other.structure, skip_structure_reduction=True))
-        except _GEOMETRY_ERRORS as error:
-            log.debug("a comparison failed: %s", error)
-            self.n_failed += 1
-            return False
+def _blocks(rows: list[int]) -> list[list[int]]:
+    return [rows[at : at + _BLOCK] for at in range(0, len(rows), _BLOCK)]
 
 
-def _by_formula(
-    crystals: Sequence[Crystal], wanted: Iterable[tuple] | None = None
-) -> dict[tuple[tuple[int, int], ...], list[int]]:
+def _pairs_within(rows: list[int]) -> list[_Pair]:
+    """Blocks that hold every pair of rows: each by itself (an empty second half), then each with every other."""
+    blocks = _blocks(rows)
+    return [(block, []) for block in blocks] + list(itertools.combinations(blocks, 2))
+
+
+def _packed(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:
+    """Small blocks together, so that a process has something to do."""
+    part: list[_Pair] = []
+    for pair in pairs:
+        part.append(pair)
+        if sum(len(first) + len(second) for first, second in part) >= _BLOCK:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _by_formula(crystals: Sequence[Crystal], wanted: Iterable[tuple] | None = None) -> dict[_Formula, list[int]]:
     """Rows of each reduced composition (atomic number and count), of all or of the `wanted` ones."""
     rows = defaultdict(list)
     for row, crystal in enumerate(crystals):

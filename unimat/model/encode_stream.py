@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from unimat.crystal_table import REJECTED_FIELDS, CrystalTable, Rejected
 from unimat.errors import UserError
@@ -25,6 +24,7 @@ from unimat.model.encoding import chosen_grid, encode_table
 from unimat.model.settings import EncodeSettings
 from unimat.model.shards import SHARD_ROWS, SplitWriter
 from unimat.periodic_table import Grid
+from unimat.progress import tqdm
 
 BLOCK = 65_536  # crystals whose matrices are looked at together
 MIN_STD = (1e-3, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2)  # lengths (log or Å), degrees: datasets of one lattice shape

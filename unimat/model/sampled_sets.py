@@ -15,10 +15,11 @@ import numpy as np
 
 from unimat import crystal_stream, crystal_table
 from unimat.crystal_table import Crystal, CrystalTable, Rejected, from_crystals
-from unimat.errors import CrystalRejected
+from unimat.errors import CrystalRejected, UserError
 from unimat.files import read_json, write_json, written_whole
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import Model, versions
+from unimat.model.distributed import any_process, barrier, is_writer
 from unimat.model.encoding import checked_crystal
 from unimat.model.obedience import obedience, obeyed
 from unimat.model.requests import Requests, requested_slots, requests_of
@@ -65,22 +66,33 @@ def sample_into(model: Model, settings: SampleSettings, out: str | Path) -> dict
     Every batch is kept in a working folder within `out` as soon as it is made, and a call that is repeated after an
     interruption goes on behind the last one. Other settings, another model or another CSV of compositions start anew.
 
+    In a job of several processes (`distributed.connect`) all call this with a folder that all of them see: each makes
+    every so many-th batch on its own devices, and process 0 puts them together.
+
     Raises:
-        UserError: as `requests_of`.
+        UserError: as `requests_of`; if `out` is not the same folder for all processes.
     """
     requests, out = requests_of(settings, model), Path(out)
     size = batch_size(settings.batch_size, len(requests), jax.local_device_count())
     ranges = batches_of(len(requests), size)
     work = out / f".sampling-{fingerprint(model, settings, requests, size)[:16]}"
     place = lambda indices: work / f"part-{indices.start:08d}"  # noqa: E731
-    done = sum(place(indices).exists() for indices in ranges)
-    if done:
-        logger.info("going on in %s: %d of %d batches are there", work, done, len(ranges))
-    for indices, part in _parts(model, settings, requests, lambda indices: place(indices).exists()):
+    done = {indices for indices in ranges if place(indices).exists()}
+    if done and is_writer():
+        logger.info("going on in %s: %d of %d batches are there", work, len(done), len(ranges))
+    mine = set(ranges[jax.process_index() :: jax.process_count()]) - done
+    for indices, part in _parts(model, settings, requests, lambda indices: indices not in mine):
         _write_part(part, place(indices), _table(part.crystals, settings, requests))
+    barrier("unimat: all crystals are sampled")
+    missing = sum(not place(indices).exists() for indices in ranges)
+    if any_process(bool(missing)):
+        raise UserError(f"{missing} batches of {work} are not seen by every process; --out must be one shared folder")
     folders = [place(indices) for indices in ranges]
     tally = sum((_read_tally(folder) for folder in folders), Tally())
     report = _report(tally, model, settings, requests)
+    barrier("unimat: the batches are counted")
+    if not is_writer():
+        return report
     rejected = (row for folder in folders for row in crystal_table.read_rejected(folder / "rejected.parquet"))
     crystal_table.write_rejected(rejected, out / "rejected.parquet")
     write_json(out / "sampling.json", report)

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from unimat.model import diffusion
 from unimat.model.channels import channel_map
@@ -20,6 +19,7 @@ from unimat.model.requests import Requests, conditions_of, requested_slots, requ
 from unimat.model.samplers import SAMPLERS, Interval, SamplerSettings
 from unimat.model.settings import SampleSettings
 from unimat.model.tensors import State
+from unimat.progress import tqdm
 
 CHUNK = 32  # most denoising steps between two movements of the progress bar
 CLIP_MARGIN = 0.1  # of the range of the training lattices, by which a predicted lattice may leave it

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import jax
-from tqdm import tqdm
 
 from unimat.errors import UserError
 from unimat.files import write_json
@@ -23,6 +22,7 @@ from unimat.model.settings import TrainSettings
 from unimat.model.throughput import Speed
 from unimat.model.train_state import TrainState, make_schedule, no_sums
 from unimat.model.work_folder import WorkFolder
+from unimat.progress import tqdm
 
 logger = logging.getLogger("unimat.train")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from unimat.report.quantities import Share, energy, percent, share
 from unimat.report.run_files import Comparison, RunFiles, SetFiles
-from unimat.report.sections.quality import valid_unique_novel
+from unimat.report.sections.quality import rate_of, valid_unique_novel
 from unimat.report.sections.stability import engine_of, hull_name, threshold
 
 
@@ -52,7 +52,7 @@ def headlines(run: RunFiles, name: str | None = None) -> list[Headline]:
     if one is None:
         return [_missing("Generated crystals", "fraction", "sets/ is empty; `unimat sample` makes a set")]
     return [
-        _rate(one, "valid", "Valid structure and composition"),
+        _valid(one),
         _valid_unique_novel(one),
         _converged(one),
         _stable(run, one),
@@ -76,13 +76,14 @@ def summary(run: RunFiles, found: list[Headline]) -> str:
     return "\n".join(lines)
 
 
-def _rate(one: SetFiles, key: str, name: str) -> Headline:
-    found = share(((one.metrics or {}).get("rates") or {}).get(key), one.n_generated)
+def _valid(one: SetFiles) -> Headline:
+    name = "Valid structure and composition"
+    found, strict = (rate_of(one, mode, "valid") for mode in ("cdvae", "strict"))
     if found is None or found.rate is None:
-        return _missing(
-            name, "fraction", f"sets/{one.name}/metrics.json has no rate {key!r}; `unimat metrics` makes it"
-        )
-    return _fraction(name, found, f"of everything generated (set “{one.name}”)")
+        note = f"sets/{one.name}/metrics.json has no rate of the valid; `unimat metrics` makes it"
+        return _missing(name, "fraction", note)
+    note = f"of everything generated (set “{one.name}”), by CDVAE's rules"
+    return _fraction(name, found, note, f"{strict} by the strict ones" if strict else "")
 
 
 def _valid_unique_novel(one: SetFiles) -> Headline:

@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from unimat.materials.metrics.intervals import wilson
+
 MISSING = "–"
 
 
@@ -25,17 +27,9 @@ class Share:
     def __str__(self) -> str:
         return f"{self.count:,} of {self.of:,}" + ("" if self.rate is None else f" ({percent(self.rate)})")
 
-    def interval(self, z: float = 1.959964) -> tuple[float, float] | None:
-        """Wilson score interval of the rate (95 % for the default z); None without trials.
-
-        Source: E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
-        """
-        if not self.of:
-            return None
-        n, p = self.of, self.count / self.of
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return max(0.0, centre - half), min(1.0, centre + half)
+    def interval(self) -> tuple[float, float] | None:
+        """95 % Wilson score interval of the rate; None without trials."""
+        return wilson(self.count, self.of)
 
 
 def share(entry: Any, of: int | None = None) -> Share | None:

@@ -10,6 +10,7 @@ rule metrics_set:
     output:
         metrics="results/<run>/sets/{set}/metrics.json",
         verdicts="results/<run>/sets/{set}/verdicts.parquet",
+        csv="results/<run>/sets/{set}/verdicts.csv",
     log:
         "logs/metrics/<run>/{set}.log",
     benchmark:
@@ -24,7 +25,7 @@ rule metrics_set:
         runtime=720,
     params:
         settings=lambda wildcards: as_json("metrics"),
-        cache=f"results/{config['run']}/work/fingerprints",
+        cache=f"results/{config['run']}/work/metrics",
     shell:
         r"""
         unimat metrics \
@@ -38,6 +39,7 @@ rule metrics_set:
             --processes {threads} \
             --out {output.metrics} \
             --verdicts {output.verdicts} \
+            --verdicts-csv {output.csv} \
             >{log} 2>&1
         """
 

@@ -1,5 +1,6 @@
 """Distributions of simple properties, generated against reference, by the 1-D Wasserstein distance."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,17 @@ from scipy.constants import atomic_mass
 from scipy.stats import wasserstein_distance
 
 from unimat.crystal_table import CrystalTable
+from unimat.materials.metrics.intervals import Bootstrap
 
-# Name and unit; density and number of elements are CDVAE's, the others ours.
-PROPERTIES = {"density": "g/cm^3", "n_elements": "", "n_atoms": "", "volume_per_atom": "Å^3"}
+# Name and unit; density, number of elements and energy are CDVAE's, the others ours.
+GEOMETRIC = {"density": "g/cm^3", "n_elements": "", "n_atoms": "", "volume_per_atom": "Å^3"}
+PROPERTIES = GEOMETRIC | {"energy_per_atom": "eV/atom"}
+NO_BOOTSTRAP = Bootstrap(resamples=0)
 _GRAM_PER_CM3 = atomic_mass * 1e3 / 1e-24  # of one atomic mass unit per Å^3
 
 
 def properties(crystals: CrystalTable) -> dict[str, np.ndarray]:
-    """Values of `PROPERTIES` of each crystal, (m,) each."""
+    """Values of `GEOMETRIC` properties of each crystal, (m,) each."""
     n_atoms, starts = crystals.n_atoms, crystals.atom_offsets[:-1]
     numbers = crystals.flat_atomic_numbers
     volume = np.abs(np.linalg.det(crystals.lattices)) if len(crystals) else np.zeros(0)
@@ -27,29 +31,40 @@ def properties(crystals: CrystalTable) -> dict[str, np.ndarray]:
 
 
 def distances(
-    generated: dict[str, np.ndarray], reference: dict[str, np.ndarray], take: int | None = None, seed: int = 0
+    generated: Mapping[str, np.ndarray],
+    reference: Mapping[str, np.ndarray],
+    take: int | None = None,
+    seed: int = 0,
+    bootstrap: Bootstrap = NO_BOOTSTRAP,
 ) -> dict[str, dict[str, Any]]:
-    """Wasserstein distance of each property, JSON-ready; None if a side is empty.
+    """Wasserstein distance of each property with its interval, JSON-ready; None if a side is empty.
 
     Args:
-        generated: `properties` of the valid generated crystals.
+        generated: properties of the valid generated crystals, (m,) each, by a name in `PROPERTIES`; NaN or infinite
+            values are left out and counted.
         reference: of all reference crystals, valid or not, as CDVAE has it.
-        take: compare a draw of this many generated crystals.
+        take: compare a draw of this many generated crystals; all where there are fewer.
         seed: of the draw.
     """
-    n = len(generated["density"])
-    drawn = draw(n, take, seed)
-    found: dict[str, dict[str, Any]] = {}
-    for name, unit in PROPERTIES.items():
-        ours, theirs = generated[name][drawn], reference[name]
-        found[name] = {
-            "wasserstein": float(wasserstein_distance(ours, theirs)) if len(ours) and len(theirs) else None,
-            "unit": unit,
-            "n_generated": len(ours),
-            "n_valid": n,
-            "n_reference": len(theirs),
-        }
-    return found
+    drawn = draw(len(generated["density"]), take, seed)
+    return {name: _distance(generated[name], drawn, reference[name], PROPERTIES[name], bootstrap) for name in generated}
+
+
+def _distance(
+    generated: np.ndarray, drawn: np.ndarray, reference: np.ndarray, unit: str, bootstrap: Bootstrap
+) -> dict[str, Any]:
+    ours, theirs = (values[np.isfinite(values)] for values in (generated[drawn], reference))
+    low, high = bootstrap.of_wasserstein(ours, theirs) or (None, None)
+    return {
+        "wasserstein": float(wasserstein_distance(ours, theirs)) if len(ours) and len(theirs) else None,
+        "low": low,
+        "high": high,
+        "unit": unit,
+        "n_generated": len(ours),
+        "n_valid": len(generated),
+        "n_reference": len(theirs),
+        "n_without_value": {"generated": len(drawn) - len(ours), "reference": len(reference) - len(theirs)},
+    }
 
 
 def draw(n: int, take: int | None, seed: int) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""All metrics of one set: verdicts per crystal, and the summary that counts them."""
+"""All metrics of one set: verdicts per crystal, and the summary that counts them in both modes."""
 
+import collections
 import dataclasses
 import logging
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,19 +12,23 @@ import numpy as np
 import pyarrow as pa
 
 from unimat import __version__
-from unimat.crystal_table import CrystalTable
-from unimat.errors import UserError
-from unimat.materials.metrics import distributions
-from unimat.materials.metrics.coverage import coverage, rate
-from unimat.materials.metrics.fingerprints import Fingerprints, fingerprints
-from unimat.materials.metrics.magpie import magpie_scaler
-from unimat.materials.metrics.verdicts import verdicts
-from unimat.materials.metrics_settings import MetricsSettings
+from unimat.crystal_table import CrystalTable, Rejected
+from unimat.errors import CrystalRejected, UserError
+from unimat.materials.metrics import distributions, modes
+from unimat.materials.metrics.breakdown import breakdown
+from unimat.materials.metrics.energies import Energies, energies, energy_type
+from unimat.materials.metrics.intervals import Bootstrap, rate
+from unimat.materials.metrics.modes import CDVAE, STRICT, Sides, flags
+from unimat.materials.metrics.notes import notes
+from unimat.materials.metrics.prints import Prints, with_columns, with_distances
+from unimat.materials.metrics.verdicts import Work, judge, verdicts
+from unimat.materials.metrics_settings import MetricsSettings, matcher_settings
+from unimat.materials.structures import check_crystal
 from unimat.settings import as_dict
 
 log = logging.getLogger("unimat.metrics")
 
-RATES = ("structure_valid", "structure_valid_strict", "composition_valid", "valid", "unique", "novel")
+_LIBRARIES = ("smact", "pymatgen", "matminer", "spglib", "scipy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +36,8 @@ class Metrics:
     """Metrics of one set.
 
     Attributes:
-        summary: JSON-ready; every rate with its count and what it is a share of.
-        verdicts: one row per crystal, see `unimat.materials.metrics.verdicts.SCHEMA`.
+        summary: JSON-ready; every rate with its count and what it is a share of, see docs/metrics.md.
+        verdicts: one row per crystal, the rejected included, see `unimat.materials.metrics.verdicts.SCHEMA`.
     """
 
     summary: dict[str, Any]
@@ -43,7 +49,7 @@ def evaluate(
     crystals: CrystalTable,
     reference: CrystalTable,
     known: CrystalTable | None = None,
-    n_rejected: int = 0,
+    rejected: Sequence[Rejected] = (),
     settings: MetricsSettings | None = None,
     processes: int = 1,
     cache: str | Path | None = None,
@@ -51,133 +57,161 @@ def evaluate(
     """Metrics of the set `name`.
 
     Args:
-        crystals: the generated crystals that could be built.
+        crystals: the generated crystals that could be built; those with numbers that make no crystal (not finite, no
+            atoms, no element) join the rejected.
         reference: what they are compared with, usually the test split.
         known: what makes a crystal not novel, usually the training split; None leaves novelty out.
-        n_rejected: generated crystals that could not be built; they count in every denominator.
-        processes: for the fingerprints.
-        cache: folder that keeps fingerprints between calls.
+        rejected: generated crystals that could not be built; they count in every denominator.
+        processes: for fingerprints, geometry, energies and matching.
+        cache: folder that keeps what is computed of either side between calls.
 
     Raises:
-        UserError: if nothing was generated or the reference is empty.
+        UserError: if nothing was generated, the reference is empty or holds what is no crystal, or the energy
+            predictor does not load.
     """
     settings = settings or MetricsSettings()
-    n_generated, notes = _n_generated(name, crystals, n_rejected)
-    if not len(reference):
-        raise UserError(f"set {name}: the reference table has no rows; coverage needs some")
-    sides = _fingerprinted(crystals, reference, n_generated, settings, processes, cache)
-    failures: list[str | None] = [None] * len(crystals)
-    for row, failure in zip(sides.rows, sides.generated.failures, strict=True):
-        failures[row] = failure
-    table = verdicts(crystals, known, failures, settings)
-    valid = distributions.properties(crystals.take(_flags(table, "valid")))
-    summary = {
-        "set": name,
-        "n_generated": n_generated,
-        "n_crystals": len(crystals),
-        "n_rejected": n_generated - len(crystals),
-        "rates": _rates(table, n_generated, known is not None),
-        "coverage": sides.coverage(settings),
-        "distributions": distributions.distances(
-            valid, distributions.properties(reference), settings.distribution_take, settings.seed
-        ),
-        "notes": notes + _notes(table, sides, known),
-        "settings": as_dict(settings),
-        "versions": {"unimat": __version__, **{name: version(name) for name in _LIBRARIES}},
-    }
-    return Metrics(summary, table)
-
-
-_LIBRARIES = ("smact", "pymatgen", "matminer", "spglib", "scipy")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Sides:
-    """Fingerprints of what was drawn of either side; `rows` are the generated crystals' rows."""
-
-    rows: np.ndarray
-    generated: Fingerprints
-    reference: Fingerprints
-    n_drawn: int
-    n_generated: int
-    n_reference: int
-
-    def coverage(self, settings: MetricsSettings) -> dict[str, Any]:
-        return {
-            **coverage(self.generated, self.reference, settings.coverage_cutoffs, self.n_drawn),
-            "n_test": len(self.reference),
-            "n_test_available": self.n_reference,
-            "n_generated": self.n_drawn,
-            "n_generated_available": self.n_generated,
-            "n_without_fingerprint": {
-                "test": int((~self.reference.found).sum()),
-                "generated": self.n_drawn - int(self.generated.found.sum()),
-            },
-            "composition_scaler": f"{magpie_scaler()['name']}: {magpie_scaler()['source']}",
-        }
-
-
-def _fingerprinted(
-    crystals: CrystalTable,
-    reference: CrystalTable,
-    n_generated: int,
-    settings: MetricsSettings,
-    processes: int,
-    cache: str | Path | None,
-) -> _Sides:
-    # Of everything generated: a rejected crystal that is drawn counts in the denominator and covers nothing.
-    drawn = distributions.draw(n_generated, settings.coverage_take, settings.seed)
-    rows = drawn[drawn < len(crystals)]
-    test = distributions.draw(len(reference), settings.coverage_take, settings.seed)
-    return _Sides(
-        rows=rows,
-        generated=fingerprints(crystals.take(rows), processes, cache, "fingerprints, generated"),
-        reference=fingerprints(reference.take(test), processes, cache, "fingerprints, reference"),
-        n_drawn=len(drawn),
-        n_generated=n_generated,
-        n_reference=len(reference),
+    work = Work(processes, cache, settings.max_seconds)
+    crystals, unusable = _usable(crystals)
+    rejected = [*rejected, *unusable]
+    n_generated = max(len(crystals) + len(rejected), crystals.metadata.get("n_requested") or 0)
+    _refuse_nothing(name, n_generated, reference)
+    if settings.energy_predictor != "none":
+        energy_type(settings.energy_predictor)  # not loadable is better known now than after the fingerprints
+    prints = Prints.of(crystals, reference, n_generated, settings, work)
+    energy = _energies(crystals, reference, settings, work)
+    table = verdicts(crystals, known, prints.failures(len(crystals)), settings, rejected, work)
+    table = with_distances(table, prints, len(crystals), settings)
+    if energy:
+        table = with_columns(table, energy_per_atom=energy[0].values, energy_failure=energy[0].failures)
+    sides = _sides(table, n_generated, reference, prints, energy, settings, work, known is not None)
+    counts = {"n_generated": n_generated, "n_crystals": len(crystals), "n_rejected": n_generated - len(crystals)}
+    summary = _summary(sides, prints, reference, rejected, settings)
+    matching = {**as_dict(matcher_settings(settings.matcher)), "problems": dataclasses.asdict(work.problems)}
+    energies_are = energy[0].energy_type if energy else None
+    return Metrics(
+        {"set": name, **counts, **summary, "matching": matching, "energy_type": energies_are, **_origin(settings)},
+        table,
     )
 
 
-def _n_generated(name: str, crystals: CrystalTable, n_rejected: int) -> tuple[int, list[str]]:
-    """Denominator: everything generated; and what to say if the counts disagree."""
-    counted = len(crystals) + n_rejected
-    requested = crystals.metadata.get("n_requested")
-    n_generated = max(counted, requested or 0)
+def _summary(
+    sides: Sides, prints: Prints, reference: CrystalTable, rejected: Sequence[Rejected], settings: MetricsSettings
+) -> dict[str, Any]:
+    """Everything that is counted, in both modes."""
+    bootstrap = Bootstrap(settings.resamples, settings.seed)
+    blocks = {mode: modes.block(mode, sides, settings, bootstrap) for mode in (CDVAE, STRICT)}
+    return {
+        **blocks,
+        "differences": modes.differences(blocks, settings, version("smact")),
+        "rates": _shared_rates(sides.table, sides.n_generated, sides.with_novelty),
+        "fingerprints": prints.as_json(settings, sides.n_generated, len(reference)),
+        "failures": _failures(sides.table, rejected, sides.n_generated),
+        "by": breakdown(sides.table, prints.sizes(reference), prints.recalled(settings), sides.with_novelty),
+        "intervals": bootstrap.as_json(),
+        "notes": notes(sides, blocks, len(rejected), len(reference), settings),
+    }
+
+
+def _origin(settings: MetricsSettings) -> dict[str, Any]:
+    versions = {"unimat": __version__, **{name: version(name) for name in _LIBRARIES}}
+    return {"settings": as_dict(settings), "versions": versions}
+
+
+def _usable(crystals: CrystalTable) -> tuple[CrystalTable, list[Rejected]]:
+    """The rows that are crystals at all, and the others."""
+    rejected, kept = [], np.ones(len(crystals), bool)
+    for row, crystal in enumerate(crystals):
+        try:
+            check_crystal(crystal, min_distance=0, min_volume_per_atom=0)
+        except CrystalRejected as error:
+            rejected.append(Rejected(crystal.material_id, f"row {row}", error.reason, error.detail))
+            kept[row] = False
+    return (crystals.take(kept) if rejected else crystals), rejected
+
+
+def _refuse_nothing(name: str, n_generated: int, reference: CrystalTable) -> None:
     if n_generated == 0:
         raise UserError(f"set {name}: nothing was generated; sample some crystals first")
-    if requested in (None, counted):
-        return n_generated, []
-    note = f"{requested} crystals were requested, {len(crystals)} are here and {n_rejected} were rejected"
-    log.warning("set %s: %s; the rates are shares of %d", name, note, n_generated)
-    return n_generated, [note]
-
-
-def _rates(table: pa.Table, n_generated: int, with_novelty: bool) -> dict[str, dict[str, Any] | None]:
-    flags = {name: _flags(table, name) for name in RATES}
-    flags["unique_and_novel"] = flags["unique"] & flags["novel"]
-    flags["valid_unique_and_novel"] = flags["valid"] & flags["unique_and_novel"]
-    without = () if with_novelty else ("novel", "unique_and_novel", "valid_unique_and_novel")
-    return {name: None if name in without else rate(flag.sum(), n_generated) for name, flag in flags.items()}
-
-
-def _flags(table: pa.Table, name: str) -> np.ndarray:
-    return table.column(name).fill_null(False).to_numpy().astype(bool)
-
-
-def _notes(table: pa.Table, sides: _Sides, known: CrystalTable | None) -> list[str]:
-    notes = []
-    n_rejected = sides.n_generated - len(table)
-    if n_rejected:
-        notes.append(f"the {n_rejected} rejected crystals count in every denominator and in no numerator")
-    if len(table) and max(table.column("n_elements").to_pylist()) == 1:
-        notes.append("every crystal is of one element: its composition is valid by the rule, the rate says nothing")
-    if sides.n_drawn < sides.n_generated or len(sides.reference) < sides.n_reference:
-        notes.append(
-            f"coverage is of a seeded draw ({sides.n_drawn} of {sides.n_generated} generated, {len(sides.reference)} of"
-            f" {sides.n_reference} reference crystals): fewer partners are farther away, so it is lower than that of"
-            " whole sets; crystals outside the draw are called valid without a fingerprint"
+    if not len(reference):
+        raise UserError(f"set {name}: the reference table has no rows; coverage needs some")
+    _, unusable = _usable(reference)
+    if unusable:
+        raise UserError(
+            f"set {name}: reference crystal {unusable[0].material_id} is none ({unusable[0].detail}); make the"
+            " reference with `unimat ingest` or `unimat convert`, which leave such rows out"
         )
-    if known is None:
-        notes.append("no known crystals were given: novelty was not judged")
-    return notes
+
+
+def _energies(
+    crystals: CrystalTable, reference: CrystalTable, settings: MetricsSettings, work: Work
+) -> tuple[Energies, Energies] | None:
+    """Energies of either side, generated first; None if none were asked for."""
+    if settings.energy_predictor == "none":
+        return None
+    theirs, ours = (
+        energies(list(part), settings.energy_predictor, work.processes, work.cache, work.max_seconds, description)
+        for part, description in ((reference, "energies, reference"), (crystals, "energies, generated"))
+    )
+    return ours, theirs
+
+
+def _sides(
+    table: pa.Table,
+    n_generated: int,
+    reference: CrystalTable,
+    prints: Prints,
+    energy: tuple[Energies, Energies] | None,
+    settings: MetricsSettings,
+    work: Work,
+    with_novelty: bool,
+) -> Sides:
+    judged = judge(list(reference), settings, [None] * len(reference), work, description="validity, reference")
+    columns = {column for names in modes.RATES.values() for column in names.values()}
+    theirs = distributions.properties(reference)
+    names = list(theirs)
+    if energy:
+        theirs["energy_per_atom"] = energy[1].values
+        names.append("energy_per_atom")
+    return Sides(
+        table=table,
+        n_generated=n_generated,
+        values={name: table.column(name).to_numpy().astype(float) for name in names},
+        reference_verdicts={name: np.array([row[name] for row in judged], bool) for name in columns},
+        reference_values=theirs,
+        recall=prints.recall,
+        precision=prints.precision,
+        n_drawn=prints.n_drawn,
+        with_novelty=with_novelty,
+    )
+
+
+def _shared_rates(table: pa.Table, n_generated: int, with_novelty: bool) -> dict[str, dict[str, Any] | None]:
+    """Rates that are the same in both modes."""
+    unique, novel = flags(table, "unique"), flags(table, "novel")
+    return {
+        "unique": rate(unique.sum(), n_generated),
+        "novel": rate(novel.sum(), n_generated) if with_novelty else None,
+        "unique_and_novel": rate((unique & novel).sum(), n_generated) if with_novelty else None,
+    }
+
+
+def _failures(table: pa.Table, rejected: Sequence[Rejected], n_generated: int) -> dict[str, Any]:
+    """How many crystals failed where, by the kind of reason."""
+    built = len(table) - len(rejected)
+    return {
+        "rejected": _counted(each.reason for each in rejected),
+        "requested_but_missing": n_generated - len(table),
+        "invalid": _counted(_kinds(table.column("reason").to_pylist()[:built])),
+        "invalid_strict": _counted(_kinds(table.column("reason_strict").to_pylist()[:built])),
+        "fingerprint": _counted(_kinds(table.column("fingerprint_failure").to_pylist()[:built])),
+        "energy": _counted(_kinds(table.column("energy_failure").to_pylist()[:built])),
+    }
+
+
+def _kinds(reasons: Iterable[str | None]) -> Iterable[str]:
+    """The word before the colon of each part of each reason: ``structure``, ``timeout``."""
+    return (part.partition(":")[0] for reason in reasons if reason for part in reason.split("; "))
+
+
+def _counted(kinds: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(collections.Counter(kinds).items()))

@@ -7,23 +7,21 @@ Both are those of CDVAE's evaluation: the mean over sites of matminer's CrystalN
 import dataclasses
 import functools
 import hashlib
-import itertools
 import logging
-import multiprocessing
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from pymatgen.core import Composition, Structure
-from tqdm import tqdm
+import pyarrow as pa
+from pymatgen.core import Structure
 
 from unimat.crystal_table import Crystal
-from unimat.errors import UserError
-from unimat.materials.metrics import fingerprint_cache, magpie, site_fingerprints
-from unimat.materials.metrics.magpie import N_COMPOSITION, composition_fingerprint, standardised
+from unimat.materials.metrics import magpie, site_fingerprints
+from unimat.materials.metrics.magpie import N_COMPOSITION, standardised
+from unimat.materials.metrics.row_cache import RowCache
+from unimat.materials.metrics.spread import TIME_UP, rows_of
 from unimat.materials.metrics.time_limit import TimeUpError, time_limit
 from unimat.materials.structures import to_structure
 
@@ -33,10 +31,13 @@ N_STRUCTURE = 61
 # A sphere of 7 Å around an atom of a denser crystal holds thousands of neighbours: minutes per site, in matminer.
 MIN_VOLUME_PER_ATOM = 0.5  # Å^3
 MAX_SECONDS = 60.0  # per crystal; one of twenty atoms takes a hundredth of a second
-_TIME_UP = "timeout"
 _FAR = 100.0  # cells; the neighbour search fills memory with all the cells on the way
-_BATCH = 200
-_WORTH_A_PROCESS = 300  # crystals; a fresh process spends seconds on imports alone
+_STRUCTURE_FIELDS = (
+    pa.field("structure", pa.list_(pa.float64())),
+    pa.field("failure", pa.string()),
+    pa.field("n_by_matminer", pa.int32(), nullable=False),
+)
+_COMPOSITION_FIELDS = (pa.field("composition", pa.list_(pa.float64())), pa.field("failure", pa.string()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,54 +74,51 @@ def fingerprints(
 ) -> Fingerprints:
     """Fingerprints of `crystals`; the numbers depend neither on `processes` nor on `cache`.
 
+    The composition's is computed once for each ratio of elements, and withheld where the structure's failed, as
+    CDVAE's evaluation does.
+
     Args:
         processes: how many to compute in; more than one are started afresh ("spawn").
-        cache: folder that keeps fingerprints by content of crystal and version of library.
-        description: of the progress bar.
+        cache: folder that keeps fingerprints by content and version of library.
+        description: of the progress bars.
         max_seconds: for one crystal; one that takes longer fails, and is tried again next time.
 
     Raises:
         UserError: if a process dies (out of memory, say).
     """
-    crystals = list(crystals)
-    keys = [content_key(crystal) for crystal in crystals]
-    known = fingerprint_cache.load(cache, library_versions()) if cache else {}
-    missing = {key: crystal for key, crystal in zip(keys, crystals, strict=True) if key not in known}
-    computed = _computed(list(missing.values()), processes, max_seconds)
-    made = tqdm(computed, description, len(missing), disable=None)
-    for batch in _batches(zip(missing, made, strict=True)):
-        known |= batch
-        if cache:  # as they are made, so that an interruption loses one batch at most
-            lasting = {key: row for key, row in batch.items() if not (row.failure or "").startswith(_TIME_UP)}
-            if lasting:
-                fingerprint_cache.store(cache, library_versions(), lasting)
-    rows = [known[key] for key in keys]
-    n_by_matminer = sum(row.n_by_matminer for row in rows)
-    log.debug("%s: %d atoms were left to matminer", description, n_by_matminer)
-    return Fingerprints(
-        np.array([row.structure for row in rows]).reshape(-1, N_STRUCTURE),
-        standardised(np.array([row.composition for row in rows]).reshape(-1, N_COMPOSITION)),
-        [row.failure for row in rows],
-        n_by_matminer,
+    bare = [dataclasses.replace(crystal, properties={}) for crystal in crystals]
+    structures = rows_of(
+        [content_key(crystal) for crystal in bare],
+        bare,
+        functools.partial(structure_rows, max_seconds=max_seconds),
+        RowCache(cache, "fingerprints", library_versions(), _STRUCTURE_FIELDS),
+        processes,
+        description,
     )
+    formulas = [magpie.reduced(crystal.atomic_numbers) for crystal in bare]
+    compositions = rows_of(
+        [magpie.key(formula) for formula in formulas],
+        formulas,
+        functools.partial(composition_rows, max_seconds=max_seconds),
+        RowCache(cache, "magpie", {"matminer": version("matminer")}, _COMPOSITION_FIELDS),
+        processes,
+        f"{description}, compositions",
+    )
+    return _joined(structures, compositions, description)
 
 
-def fingerprint(crystal: Crystal, max_seconds: float = MAX_SECONDS) -> fingerprint_cache.Row:
-    """Both fingerprints of one crystal, not standardised, or why there are none."""
-    for imported in (magpie, site_fingerprints):  # an import that is cut short stays broken
-        imported.featurizer()
-    try:
-        with time_limit(max_seconds):
-            crystal = _manageable(crystal)
-            numbers, counts = np.unique(crystal.atomic_numbers, return_counts=True)
-            composition = Composition(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
-            structure, n_by_matminer = site_fingerprints.mean_fingerprint(to_structure(crystal))
-            return fingerprint_cache.Row(structure, composition_fingerprint(composition), None, n_by_matminer)
-    except TimeUpError:
-        reason = f"{_TIME_UP}: more than {max_seconds:g} s"
-    except Exception as error:  # whatever a library thinks of a wild crystal, the others go on
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return fingerprint_cache.Row(np.full(N_STRUCTURE, np.nan), np.full(N_COMPOSITION, np.nan), reason)
+def structure_rows(crystals: Sequence[Crystal], max_seconds: float = MAX_SECONDS) -> list[dict[str, Any]]:
+    """Structure fingerprint of each crystal, or why there is none."""
+    site_fingerprints.featurizer()  # an import that is cut short stays broken
+    nothing = {"structure": np.full(N_STRUCTURE, np.nan), "n_by_matminer": 0}
+    return [_row_of(_structure_row, crystal, nothing, max_seconds) for crystal in crystals]
+
+
+def composition_rows(formulas: Sequence[magpie.Formula], max_seconds: float = MAX_SECONDS) -> list[dict[str, Any]]:
+    """Magpie statistics of each composition, not standardised, or why there are none."""
+    magpie.featurizer()
+    nothing = {"composition": np.full(N_COMPOSITION, np.nan)}
+    return [_row_of(_composition_row, formula, nothing, max_seconds) for formula in formulas]
 
 
 def structure_fingerprint(structure: Structure) -> np.ndarray:
@@ -152,22 +150,31 @@ def _manageable(crystal: Crystal) -> Crystal:
     return crystal
 
 
-def _computed(crystals: list[Crystal], processes: int, max_seconds: float) -> Iterator[fingerprint_cache.Row]:
-    work = functools.partial(fingerprint, max_seconds=max_seconds)
-    processes = min(processes, len(crystals) // _WORTH_A_PROCESS)
-    if processes <= 1:
-        yield from map(work, crystals)
-        return
-    bare = [dataclasses.replace(crystal, properties={}) for crystal in crystals]
-    chunk = max(1, min(16, len(bare) // (4 * processes)))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        try:
-            yield from pool.map(work, bare, chunksize=chunk)
-        except BrokenProcessPool as error:
-            raise UserError("a fingerprint process died (out of memory?); give fewer --processes") from error
+def _structure_row(crystal: Crystal) -> dict[str, Any]:
+    structure, n_by_matminer = site_fingerprints.mean_fingerprint(to_structure(_manageable(crystal)))
+    return {"structure": structure, "n_by_matminer": n_by_matminer, "failure": None}
 
 
-def _batches(rows: Iterator[tuple[str, fingerprint_cache.Row]]) -> Iterator[dict[str, fingerprint_cache.Row]]:
-    while batch := dict(itertools.islice(rows, _BATCH)):
-        yield batch
+def _composition_row(formula: magpie.Formula) -> dict[str, Any]:
+    return {"composition": magpie.composition_fingerprint(magpie.composition(formula)), "failure": None}
+
+
+def _row_of(work: Any, item: Any, nothing: dict[str, Any], max_seconds: float) -> dict[str, Any]:
+    try:
+        with time_limit(max_seconds):
+            return work(item)
+    except TimeUpError:
+        return {**nothing, "failure": f"{TIME_UP}: more than {max_seconds:g} s"}
+    except Exception as error:  # whatever a library thinks of a wild crystal, the others go on
+        return {**nothing, "failure": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+
+
+def _joined(structures: list[dict[str, Any]], compositions: list[dict[str, Any]], description: str) -> Fingerprints:
+    failures = [one["failure"] or other["failure"] for one, other in zip(structures, compositions, strict=True)]
+    failed = np.array([failure is not None for failure in failures], bool)
+    structure = np.array([row["structure"] for row in structures]).reshape(-1, N_STRUCTURE)
+    composition = standardised(np.array([row["composition"] for row in compositions]).reshape(-1, N_COMPOSITION))
+    structure[failed] = composition[failed] = np.nan
+    n_by_matminer = sum(row["n_by_matminer"] for row in structures)
+    log.debug("%s: %d atoms were left to matminer", description, n_by_matminer)
+    return Fingerprints(structure, composition, failures, n_by_matminer)

@@ -13,6 +13,22 @@ import numpy as np
 from pymatgen.core import Composition
 
 N_COMPOSITION = 132
+Formula = tuple[tuple[int, int], ...]  # atomic number and count of each element, rising; counts without common divisor
+
+
+def reduced(atomic_numbers: np.ndarray) -> Formula:
+    """Elements of a crystal (n,) and their smallest whole-number ratios."""
+    numbers, counts = np.unique(atomic_numbers, return_counts=True)
+    return tuple(zip(numbers.tolist(), (counts // np.gcd.reduce(counts)).tolist(), strict=True))
+
+
+def key(formula: Formula) -> str:
+    """Text of a formula, one for each, e.g. ``11:1,17:1``."""
+    return ",".join(f"{number}:{count}" for number, count in formula)
+
+
+def composition(formula: Formula) -> Composition:
+    return Composition(dict(formula))
 
 
 def composition_fingerprint(composition: Composition) -> np.ndarray:

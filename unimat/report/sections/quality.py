@@ -7,20 +7,19 @@ import numpy as np
 import pandas as pd
 
 from unimat.materials.metrics.distributions import PROPERTIES, properties
-from unimat.report.blocks import Block, Missing, Section, Table, Text, drawn
+from unimat.report.blocks import Block, Bullets, Missing, Section, Table, Text, drawn
 from unimat.report.figures import distribution_figure, distributions_figure
-from unimat.report.quantities import Share, number, share
+from unimat.report.quantities import Share, energy_label, number, share
 from unimat.report.run_files import RunFiles, SetFiles
 
+MODES = ("cdvae", "strict")
 RATES = {
     "structure_valid": "Structure valid",
-    "structure_valid_strict": "Structure valid, own images too",
     "composition_valid": "Composition valid",
     "valid": "Both valid",
-    "unique": "Unique",
-    "novel": "Novel",
-    "unique_and_novel": "Unique and novel",
+    "valid_unique_and_novel": "Valid, unique and novel",
 }
+SHARED_RATES = {"unique": "Unique", "novel": "Novel", "unique_and_novel": "Unique and novel"}
 LABELS = {
     "density": "density (g/cm³)",
     "volume_per_atom": "volume per atom (Å³)",
@@ -29,25 +28,33 @@ LABELS = {
 }
 REFERENCE = "test split"
 NOT_COMPUTED = "not computed"
+CAPTION = (
+    "Counts of everything that was generated, crystals that could not be used included, with their 95 % intervals; "
+    "cdvae: the evaluation that papers quote, strict: what it should have been"
+)
+SIZES = {"n_atoms": "atoms", "n_elements": "elements"}
 
 
 def validity(run: RunFiles) -> Section:
-    """Rates of every set, with counts and denominators."""
+    """Rates of every set in both modes, with counts, denominators and intervals."""
     with_metrics = [each for each in run.sets.values() if each.metrics]
     blocks: list[Block] = []
     if with_metrics:
-        keys = [key for key in RATES if any(key in (each.metrics or {}).get("rates", {}) for each in with_metrics)]
         rows = [
-            [each.name, *(_rate(each, key) for key in keys), str(valid_unique_novel(each) or NOT_COMPUTED)]
+            [each.name, mode, *(_rate(rate_of(each, mode, key)) for key in RATES)]
             for each in with_metrics
+            for mode in MODES
         ]
-        caption = "Counts of everything that was generated, crystals that could not be used included"
-        blocks.append(Table(caption, ("Set", *(RATES[key] for key in keys), "Valid, unique and novel"), rows))
+        blocks.append(Table(CAPTION, ("Set", "Mode", *RATES.values()), rows, (0, 1)))
+        shared = [[each.name, *(_rate(rate_of(each, None, key)) for key in SHARED_RATES)] for each in with_metrics]
+        blocks.append(Table("In both modes", ("Set", *SHARED_RATES.values()), shared))
         blocks.append(Text(_rules(with_metrics[0].metrics or {})))
         blocks += [
             Text(f"{each.name}: {note}") for each in with_metrics for note in (each.metrics or {}).get("notes", [])
         ]
         blocks += _coverage(with_metrics)
+        blocks += _why_modes_differ(with_metrics[0])
+        blocks += _by_size(with_metrics[0])
     without = [each.name for each in run.sets.values() if not each.metrics]
     if without or not run.sets:
         blocks.append(Missing(_no_metrics(without), partial=bool(with_metrics)))
@@ -76,6 +83,9 @@ def distributions(run: RunFiles, primary: SetFiles | None) -> Section:
         description = f"Histogram of {label}: {' and '.join(values)}"
         caption = _wasserstein(primary.metrics, key, label)
         blocks.append(drawn(distribution_figure(*panel), f"dist-{key}", description, caption, half=True))
+    energy = _wasserstein(primary.metrics, "energy_per_atom", "energy")
+    if not energy.endswith("not computed."):
+        blocks.append(Text(f"{energy} By {energy_label((primary.metrics or {}).get('energy_type'))}."))
     if run.test is None:
         blocks.append(Missing("No test split to compare with: dataset/test.parquet is not there."))
     if not panels:
@@ -95,21 +105,66 @@ def valid_unique_novel(one: SetFiles) -> Share | None:
     return Share(int(judged.all(axis=1).sum()), one.n_generated)
 
 
-def _rate(one: SetFiles, key: str) -> str:
-    found = share(((one.metrics or {}).get("rates") or {}).get(key), one.n_generated)
-    return str(found) if found else NOT_COMPUTED
+def rate_of(one: SetFiles, mode: str | None, key: str) -> Share | None:
+    """Share of a set's summary in a mode, or of those that both modes have; None if it has none."""
+    metrics: Mapping[str, Any] = one.metrics or {}
+    block = metrics if mode is None else metrics.get(mode) or {}
+    return share((block.get("rates") or {}).get(key), one.n_generated)
+
+
+def _rate(found: Share | None) -> str:
+    """``52 of 60 (86.7 %) [75.8, 93.1]``."""
+    if found is None:
+        return NOT_COMPUTED
+    interval = found.interval()
+    return f"{found} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else str(found)
 
 
 def _rules(metrics: Mapping[str, Any]) -> str:
-    settings = metrics.get("settings") or {}
-    smact = (metrics.get("versions") or {}).get("smact") or (metrics.get("versions") or {}).get("SMACT")
-    parts = [f"Structure valid: no two atoms closer than {settings.get('min_distance', 0.5)} Å"]
-    charge = "Composition valid: charge neutral for some choice of oxidation states"
-    if settings.get("oxidation_states"):
-        charge += f" (list {settings['oxidation_states']}" + (f", smact {smact})" if smact else ")")
-    parts.append(charge + ", by CDVAE's rule; single elements and alloys pass")
-    parts.append("Unique: first of the crystals that match each other. Novel: matches no crystal of the training split")
-    return ". ".join(parts) + "."
+    settings, versions = metrics.get("settings") or {}, metrics.get("versions") or {}
+    lists = [str(settings.get(key)) for key in ("oxidation_states", "strict_oxidation_states")]
+    return (
+        f"Structure valid: no two atoms closer than {settings.get('min_distance', 0.5)} Å; strict: nor an atom and its"
+        " own images. Composition valid: charge neutral for some choice of oxidation states, by SMACT (smact"
+        f" {versions.get('smact')}) and its list {lists[0]}; strict: by list {lists[1]}, and usual oxidation states"
+        " balance in the cell; single elements and alloys pass. Unique: first of the crystals that match each other."
+        " Novel: matches no crystal of the training split."
+    )
+
+
+def _why_modes_differ(one: SetFiles) -> list[Block]:
+    """One sentence for each kind of difference."""
+    whys: dict[str, list[str]] = {}
+    for each in (one.metrics or {}).get("differences") or []:
+        whys.setdefault(str(each.get("why")), []).append(str(each.get("number")).partition(".")[2])
+    items = [(", ".join(names).replace("_", " "), f"{why[:1].upper()}{why[1:]}.") for why, names in whys.items()]
+    return [Text(f"Why the modes differ for {one.name}:"), Bullets(items)] if items else []
+
+
+def _by_size(one: SetFiles) -> list[Block]:
+    """A table of rates for each quantity that the summary breaks them down by."""
+    columns = ("Generated", "Reference", "Valid, cdvae", "Valid, strict", "Unique", "COV-P, cdvae", "COV-R, cdvae")
+    blocks: list[Block] = []
+    for key, what in SIZES.items():
+        bins = ((one.metrics or {}).get("by") or {}).get(key) or []
+        rows = []
+        for each in bins:
+            cdvae, strict = each.get("cdvae") or {}, each.get("strict") or {}
+            rates = (cdvae.get("valid"), strict.get("valid"), each.get("unique"), cdvae.get("cov_precision"),
+                     cdvae.get("cov_recall"))  # fmt: skip
+            counts = (number(each.get("n_generated")), number(each.get("n_reference")))
+            rows.append([_bin(each), *counts, *(str(share(rate) or NOT_COMPUTED) for rate in rates)])
+        if rows:
+            caption = f"{one.name}, by number of {what}; recall is of reference crystals of that size"
+            blocks.append(Table(caption, (what.capitalize(), *columns), rows))
+    return blocks
+
+
+def _bin(each: Mapping[str, Any]) -> str:
+    first, last = each.get("first"), each.get("last")
+    if last is None:
+        return f"{first} or more"
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _no_metrics(names: list[str]) -> str:
@@ -122,32 +177,33 @@ def _no_metrics(names: list[str]) -> str:
 def _coverage(sets: list[SetFiles]) -> list[Block]:
     rows = []
     for each in sets:
-        coverage = (each.metrics or {}).get("coverage")
-        if not coverage:
-            continue
-        cutoffs = coverage.get("cutoffs") or {}
-        row = [each.name]
-        row += [_covered(coverage.get("cov_recall"), coverage.get("n_test"))]
-        row += [_covered(coverage.get("cov_precision"), coverage.get("n_generated"))]
-        row += [number(coverage.get(f"{kind}_{side}")) for side in ("recall", "precision") for kind in ("amsd", "amcd")]
-        row.append(f"{number(cutoffs.get('structure'))}, {number(cutoffs.get('composition'))}")
-        rows.append(row)
+        for mode in MODES:
+            coverage = ((each.metrics or {}).get(mode) or {}).get("coverage")
+            if coverage:
+                rates = [_rate(share(coverage.get(f"cov_{side}"))) for side in ("recall", "precision")]
+                means = [_measured(coverage.get(f"{kind}_{side}"), "value")
+                         for side in ("recall", "precision") for kind in ("amsd", "amcd")]  # fmt: skip
+                rows.append([each.name, mode, *rates, *means])
     if not rows:
         return [Missing("No coverage: metrics.json has none; `unimat metrics` with a reference split makes it.")]
-    columns = ("Set", "Recall (of test)", "Precision (of generated)", "AMSD recall", "AMCD recall", "AMSD precision",
-               "AMCD precision", "Cut-offs")  # fmt: skip
+    columns = ("Set", "Mode", "COV-R (of reference)", "COV-P (of generated)", "AMSD-R", "AMCD-R", "AMSD-P", "AMCD-P")
+    cutoffs = ((sets[0].metrics or {}).get("fingerprints") or {}).get("cutoffs") or {}
     caption = (
-        "Coverage: crystals with a neighbour in the other set within both cut-offs (distance of structure and of "
-        "composition fingerprints); AMSD and AMCD: mean distance to the nearest one, lower is better"
+        "Coverage: crystals with a neighbour in the other set within both cut-offs (distance of structure fingerprints"
+        f" {number(cutoffs.get('structure'))}, of composition fingerprints {number(cutoffs.get('composition'))}), of"
+        " recall R and precision P; AMSD and AMCD: mean distance to the nearest one, lower is better"
     )
-    return [Table(caption, columns, rows)]
+    return [Table(caption, columns, rows, (0, 1))]
 
 
-def _covered(value: Any, of: Any) -> str:
-    if isinstance(value, float) and isinstance(of, int):
-        return str(Share(round(value * of), of))
-    found = share(value, of)
-    return str(found) if found else number(value)
+def _measured(entry: Mapping[str, Any] | None, key: str) -> str:
+    """A distance with its interval: ``0.08 [0.07, 0.09]``."""
+    found = entry or {}
+    if found.get(key) is None:
+        return number(None)
+    if found.get("low") is None:
+        return number(found[key])
+    return f"{number(found[key])} [{number(found['low'])}, {number(found['high'])}]"
 
 
 def _valid(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -162,10 +218,12 @@ def _finite(values: Any) -> np.ndarray:
 
 
 def _wasserstein(metrics: Mapping[str, Any] | None, key: str, label: str) -> str:
-    entry = ((metrics or {}).get("distributions") or {}).get(key) or {}
-    text = f"{label[0].upper()}{label[1:]}. "
-    if entry.get("wasserstein") is None:
-        return text + "Wasserstein distance: not computed."
-    unit = str(entry.get("unit") or "").replace("^3", "³")
-    counts = f"{number(entry.get('n_generated'))} generated, {number(entry.get('n_reference'))} reference crystals"
-    return text + f"Wasserstein distance {number(entry['wasserstein'])}{f' {unit}' if unit else ''} ({counts})."
+    """Caption of a histogram: the distance in both modes, with intervals and numbers of crystals."""
+    told = []
+    for mode in MODES:
+        entry = (((metrics or {}).get(mode) or {}).get("distributions") or {}).get(key) or {}
+        if entry.get("wasserstein") is not None:
+            unit = str(entry.get("unit") or "").replace("^3", "³")
+            counts = f"{number(entry.get('n_generated'))} against {number(entry.get('n_reference'))} crystals"
+            told.append(f"{_measured(entry, 'wasserstein')}{f' {unit}' if unit else ''} ({mode}; {counts})")
+    return f"{label[0].upper()}{label[1:]}. Wasserstein distance: {'; '.join(told) or 'not computed'}."

@@ -1,0 +1,44 @@
+"""Settings of the crystal structure prediction metrics; importable without pymatgen."""
+
+import dataclasses
+from typing import Literal
+
+from unimat.materials.metrics_settings import MatcherPreset, MatcherSettings, matcher_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionSettings:
+    """Settings of `unimat match`; the defaults are those of CDVAE and DiffCSP (scripts/compute_metrics.py, RecEval).
+
+    Attributes:
+        matcher: tolerances, or the name of a preset.
+        min_distance: two atoms closer than this make a structure invalid, Å.
+        min_volume: a smaller cell makes a structure invalid, Å^3.
+        oxidation_states: smact's list of oxidation states, of the validity of compositions.
+        bootstrap: draws of the confidence intervals; 0 gives none.
+        level: of the intervals.
+        seed: of the draws.
+        max_seconds: for one comparison; what takes longer is no match.
+    """
+
+    matcher: MatcherSettings | MatcherPreset = "cdvae"
+    min_distance: float = 0.5
+    min_volume: float = 0.1
+    oxidation_states: Literal["smact14", "icsd16", "icsd24", "pymatgen_sp"] = "smact14"
+    bootstrap: int = 1000
+    level: float = 0.95
+    seed: int = 0
+    max_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("min_distance", "min_volume", "max_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
+        if self.bootstrap < 0:
+            raise ValueError(f"bootstrap must not be negative, found {self.bootstrap}")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level must lie between 0 and 1, found {self.level}")
+
+    @property
+    def matcher_settings(self) -> MatcherSettings:
+        return matcher_settings(self.matcher)
