@@ -1,7 +1,7 @@
 """Training steps of the U-Net on a CPU, against the same network on XLA's convolutions and a textbook GroupNorm.
 
-Both have the same parameters, and losses and gradients are compared. Crystals are random; the loss is the mean square
-of the prediction, and the step is one of Adam.
+Both have the same parameters and attention, and losses and gradients are compared. Crystals are random; the loss is
+the mean square of the prediction, and the step is one of Adam.
 """
 
 import argparse
@@ -16,8 +16,9 @@ import numpy as np
 import optax
 from flax import linen as nn
 from harness import Figure, best_of, finish, peak_memory_mib, say
+from jax import lax
 
-from unimat.model import attention, backend, blocks, unet
+from unimat.model import attention, blocks, unet
 from unimat.model.normalization import EPSILON, n_groups
 from unimat.model.settings import ModelSettings
 
@@ -53,7 +54,7 @@ class GroupNorm(nn.Module):
 def plain() -> Iterator[None]:
     """While this holds, networks are traced with XLA's convolutions and the textbook's normalisation."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(patch.object(backend, "by_products", lambda: False))
+        stack.enter_context(patch.object(blocks, "convolution", lax.conv_general_dilated))
         for module in (attention, blocks, unet):
             stack.enter_context(patch.object(module, "GroupNorm", GroupNorm))
         yield

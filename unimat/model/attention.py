@@ -46,10 +46,24 @@ class SelfAttention(nn.Module):
         """(B, L, N, channels); the tokens along `axis`, 1 or 2, attend to each other."""
         qkv, out, bias = self.projections(x.shape[-1])
         q, k, v = (jnp.einsum("blnc,hcd->blnhd", x, each) for each in qkv)
-        pairs, sums = ("blnhd,bmnhd->bnhlm", "bnhlm,bmnhd->blnhd") if axis == 1 else _OVER_CELLS
-        logits = jnp.einsum(pairs, q, k, preferred_element_type=jnp.float32) * qkv.shape[-1] ** -0.5
-        mixed = jnp.einsum(sums, jax.nn.softmax(logits).astype(self.dtype), v)
+        mixed = (_in_batches if backend.by_products() else _in_place)(q, k, v, axis)
         return jnp.einsum("blnhd,hdc->blnc", mixed, out) + bias.astype(self.dtype)
+
+
+def _in_place(q: jax.Array, k: jax.Array, v: jax.Array, axis: int) -> jax.Array:
+    """(B, L, N, heads, d) of attention along an axis, whatever the layout of its arrays."""
+    pairs, sums = ("blnhd,bmnhd->bnhlm", "bnhlm,bmnhd->blnhd") if axis == 1 else _OVER_CELLS
+    logits = jnp.einsum(pairs, q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
+    return jnp.einsum(sums, jax.nn.softmax(logits).astype(v.dtype), v)
+
+
+def _in_batches(q: jax.Array, k: jax.Array, v: jax.Array, axis: int) -> jax.Array:
+    """The same by products of matrices with one axis of batches, which XLA computes fastest on a CPU."""
+    last = [jnp.moveaxis(each, axis, 3) for each in (q, k, v)]
+    q, k, v = (each.reshape(-1, *each.shape[3:]) for each in last)
+    logits = jnp.einsum("bnd,bmd->bnm", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
+    mixed = jax.nn.softmax(logits).astype(v.dtype) @ v
+    return jnp.moveaxis(mixed.reshape(last[0].shape), 3, axis)
 
 
 _OVER_CELLS = "blnhd,blmhd->blhnm", "blhnm,blmhd->blnhd"

@@ -99,8 +99,9 @@ def _backward(axis: int, saved: Any, g: jax.Array) -> tuple[jax.Array, ...]:
         x, g, scale[:, None], shift[:, None], qkv, out, bias[None]
     )
     dx, dscale, dshift, *weights = found
-    dqkv, dout, dbias = (each.sum(0) for each in weights)
-    return dx, dscale[:, 0], dshift[:, 0], dqkv.astype(qkv.dtype), dout.astype(out.dtype), dbias[0].astype(bias.dtype)
+    of_qkv, of_out, of_bias = (each.sum(0) for each in weights)
+    weights = of_qkv.astype(qkv.dtype), of_out.astype(out.dtype), of_bias[0].astype(bias.dtype)
+    return dx, dscale[:, 0], dshift[:, 0], *weights
 
 
 attended.defvjp(_forward, _backward)
