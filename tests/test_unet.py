@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unimat.model import backend
+from unimat.model import attention, backend
 from unimat.model.blocks import factors
 from unimat.model.settings import ModelSettings
 from unimat.model.unet import UNet
@@ -245,3 +245,15 @@ def test_a_condition_of_the_grid_is_read_at_the_input():
     bare, params = (jax.eval_shape(module.init, jax.random.key(0), noisy, log_snr, c)["params"] for c in ({}, grid))
     changed = [name for name in params if jax.tree.map(jnp.shape, params[name]) != jax.tree.map(jnp.shape, bare[name])]
     assert changed == ["first"]
+
+
+def test_attention_in_chunks_is_the_attention_of_all(monkeypatch):
+    shape = (4, 3, 3)
+    noisy, log_snr = inputs(shape)
+    module = network(shape)
+    params = perturbed(module, noisy, log_snr)
+    whole = loss_and_gradients(module, params, noisy, log_snr)
+    monkeypatch.setattr(attention, "UNCHUNKED_BYTES", 0)
+    monkeypatch.setattr(attention, "CHUNK_BYTES", 3 * 4 * 9**2)  # three rows of nine tokens
+    assert "scan" in str(jax.make_jaxpr(module.apply)({"params": params}, noisy, log_snr, {}))
+    assert_same(loss_and_gradients(module, params, noisy, log_snr), whole)

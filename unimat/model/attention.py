@@ -10,6 +10,9 @@ from unimat.model import backend, fused_attention
 from unimat.model.blocks import fan_in, zeros
 from unimat.model.normalization import GroupNorm
 
+CHUNK_BYTES = 2 * 2**20  # of logits
+UNCHUNKED_BYTES = 8 * 2**20  # so few are computed at once
+
 
 class Weights(nn.Module):
     """The parameters of a dense layer, for those who multiply themselves: kernel (inputs, features), bias."""
@@ -58,12 +61,26 @@ def _in_place(q: jax.Array, k: jax.Array, v: jax.Array, axis: int) -> jax.Array:
 
 
 def _in_batches(q: jax.Array, k: jax.Array, v: jax.Array, axis: int) -> jax.Array:
-    """The same by products of matrices with one axis of batches, which XLA computes fastest on a CPU."""
+    """The same by products of matrices with one axis of batches, which XLA computes fastest on a CPU.
+
+    Logits beyond the caches are computed in chunks, and again in the backward pass.
+    """
     last = [jnp.moveaxis(each, axis, 3) for each in (q, k, v)]
-    q, k, v = (each.reshape(-1, *each.shape[3:]) for each in last)
-    logits = jnp.einsum("bnd,bmd->bnm", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
-    mixed = jax.nn.softmax(logits).astype(v.dtype) @ v
+    rows = tuple(each.reshape(-1, *each.shape[3:]) for each in last)
+    n, tokens, _ = rows[0].shape
+    size = n if 4 * n * tokens**2 <= UNCHUNKED_BYTES else backend.chunk_of_rows(n, 4 * tokens**2, CHUNK_BYTES)
+    if size == n:
+        mixed = _of_rows(*rows)
+    else:
+        chunks = tuple(each.reshape(-1, size, *each.shape[1:]) for each in rows)
+        mixed = jax.lax.map(lambda chunk: jax.checkpoint(_of_rows)(*chunk), chunks)
     return jnp.moveaxis(mixed.reshape(last[0].shape), 3, axis)
+
+
+def _of_rows(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    """(n, N, d) of attention between the N tokens of each of n rows."""
+    logits = jnp.einsum("bnd,bmd->bnm", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
+    return jax.nn.softmax(logits).astype(v.dtype) @ v
 
 
 _OVER_CELLS = "blnhd,blmhd->blhnm", "blhnm,blmhd->blnhd"

@@ -11,3 +11,14 @@ def by_products() -> bool:
 def by_kernels() -> bool:
     """Whether on a TPU, for which there are kernels of our own."""
     return jax.default_backend() == "tpu"
+
+
+def chunk_of_rows(n: int, bytes_of_row: int, fitting: int) -> int:
+    """Rows of n to work on at once, in equal chunks, so that they fit into so many bytes of a core's caches.
+
+    All of them where several devices share the rows, since each would gather every chunk.
+    """
+    if jax.device_count() > 1:
+        return n
+    largest = min(n, max(1, fitting // bytes_of_row))
+    return next(size for size in range(largest, 0, -1) if n % size == 0)

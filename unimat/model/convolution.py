@@ -94,14 +94,8 @@ def _split(shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _chunks(x: jax.Array, columns: int) -> jax.Array:
-    """(chunks, crystals of each, L, H, W, C), for products of so many columns.
-
-    Of a batch that is cut among devices, each would gather every chunk: there it stays whole.
-    """
-    fitting = max(1, CHUNK_BYTES // (4 * columns * math.prod(x.shape[1:4])))
-    if jax.device_count() > 1:
-        fitting = len(x)
-    crystals = next(size for size in range(min(fitting, len(x)), 0, -1) if len(x) % size == 0)
+    """(chunks, crystals of each, L, H, W, C), for products of so many columns."""
+    crystals = backend.chunk_of_rows(len(x), 4 * columns * math.prod(x.shape[1:4]), CHUNK_BYTES)
     return x.reshape(-1, crystals, *x.shape[1:])
 
 
