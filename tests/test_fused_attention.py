@@ -56,7 +56,7 @@ def test_kernel_and_plain_attention_agree(monkeypatch, grid, channels, head_dim)
     module, params, x = module_and_input(grid, channels, head_dim)
     expected = output_and_gradients(module)(params, x)
     by_kernels(monkeypatch)
-    assert fused_attention.fits((2, grid[0], grid[1] * grid[2], channels), 1)
+    assert fused_attention.fits((2, grid[0], grid[1] * grid[2], channels), 1, head_dim)
     assert "pallas_call" in str(jax.make_jaxpr(module.apply)(params, x))
     assert largest_difference(output_and_gradients(module)(params, x), expected) < 2e-5
 
@@ -83,9 +83,10 @@ def over_two_devices():
     assert largest_difference(found, expected) < 2e-5
 
 
-@pytest.mark.parametrize("shape", [(2, 20, 18, 64), (2, 20, 162, 512), (2, 90, 162, 64)])
+@pytest.mark.parametrize("shape", [(2, 20, 18, 64), (2, 20, 162, 512), (2, 50, 162, 256), (2, 90, 162, 64)])
 def test_coarse_grids_wide_layers_and_many_slots_are_left_to_xla(shape):
-    assert not fused_attention.fits(shape, 1)
+    assert not fused_attention.fits(shape, 1, 64)
+    assert fused_attention.fits((2, 20, 162, 256), 1, 64)
 
 
 if __name__ == "__main__":

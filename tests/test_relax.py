@@ -12,7 +12,7 @@ from unimat.errors import UserError
 from unimat.materials.relax import shard
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.jobs import JobFailed, run
-from unimat.materials.stability_settings import RelaxSettings, VaspSettings
+from unimat.materials.stability_settings import NEWER_POTENTIALS, RelaxSettings, VaspSettings
 from unimat.materials.structures import from_structure, to_structure
 
 DIAMOND = Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.7), ["C"], [[0, 0, 0]]).get_primitive_structure()
@@ -147,7 +147,9 @@ def test_vasp_flow_is_the_papers_protocol():
     """Appendix 7: two relaxations and a static run; 520 eV, +U, ferromagnetic start, gamma-centred k-points."""
     from unimat.materials.relax.vasp import VaspEngine
 
-    settings = RelaxSettings(engine="vasp", vasp=VaspSettings("srun vasp_std", {"NCORE": 4}, {"Li": "Li_sv_new"}))
+    newer = {symbol: f"{symbol}_new" for symbol in NEWER_POTENTIALS}
+    vasp = VaspSettings(command="srun vasp_std", user_incar_settings={"NCORE": 4}, potcars=newer)
+    settings = RelaxSettings(engine="vasp", vasp=vasp)
     wurtzite = Structure(
         Lattice.hexagonal(3.2, 5.2), ["Fe", "Fe", "O", "O"],
         [[1 / 3, 2 / 3, 0], [2 / 3, 1 / 3, 0.5], [1 / 3, 2 / 3, 0.38], [2 / 3, 1 / 3, 0.88]],
@@ -164,4 +166,5 @@ def test_vasp_flow_is_the_papers_protocol():
         assert min(inputs["INCAR"]["MAGMOM"]) > 0
         assert inputs["INCAR"]["NCORE"] == 4
         assert inputs["KPOINTS"].style.name == "Gamma"
-        assert maker.input_set_generator.user_potcar_settings["Li"] == "Li_sv_new"
+        lithium = Structure(Lattice.cubic(3.4), ["Li"], [[0, 0, 0]])
+        assert str(maker.input_set_generator.get_input_set(lithium, potcar_spec=True)["POTCAR.spec"]) == "Li_new"

@@ -96,6 +96,7 @@ def test_summary_counts_every_row():
         "unconverged": 1,
         "failed": 1,
         "failures": {"not_an_element": 1},
+        "mended": {"crystals": 0, "of": 4, "errors": {}},
         "engine": "chgnet",
         "median_steps": 20.0,
     }

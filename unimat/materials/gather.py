@@ -1,6 +1,7 @@
 """Tables of shards joined into one, and what became of the relaxations in numbers."""
 
 import collections
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from unimat import crystal_table
 from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
+from unimat.materials.relax.custodian_log import in_sum
 
 _NAMED_AT_MOST = 5
 
@@ -46,9 +48,16 @@ def relaxation_summary(table: CrystalTable, name: str) -> dict[str, Any]:
         "unconverged": n - count - len(failures),
         "failed": len(failures),
         "failures": dict(sorted(collections.Counter(failures).items())),
+        "mended": _mended(table),
         "engine": table.metadata.get("relax", {}).get("engine"),
         "median_steps": float(np.median(steps[ran])) if ran.any() else None,
     }
+
+
+def _mended(table: CrystalTable) -> dict[str, Any]:
+    """Crystals whose calculation custodian had to mend, and its errors: how often, and in how many crystals."""
+    lists = [json.loads(text) for text in table.column("mended") if text] if "mended" in table.property_names else []
+    return {"crystals": len(lists), "of": len(table), "errors": in_sum(lists)}
 
 
 def _refuse(material_ids: list[str], problem: str) -> None:

@@ -107,6 +107,6 @@ class GridAttention(nn.Module):
 
     def _plus_attention(self, x: jax.Array, axis: int) -> jax.Array:
         norm, attention = GroupNorm(self.dtype), SelfAttention(self.head_dim, dtype=self.dtype)
-        if backend.by_kernels() and fused_attention.fits(x.shape, axis):
+        if backend.by_kernels() and fused_attention.fits(x.shape, axis, self.head_dim):
             return fused_attention.attended(x, *norm.affine(x), *attention.projections(x.shape[-1]), axis)
         return x + attention(norm(x), axis)

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 
 MIN_CELLS = 64  # per slot: on coarser grids the activations are small, and tiles would hold too few tokens
 MAX_CHANNELS = 256  # beyond, weights and their gradients do not fit beside a tile in 16 MiB
-MAX_TOKENS = 512  # of a tile; their logits are a square
+MAX_LOGITS = 300_000  # of all heads of a tile, likewise: 640,000 were found not to fit
 CELLS_PER_TILE = 8  # rows of a register
 MASKED = -1e30
 
@@ -65,10 +65,11 @@ class Tiling:
         return rows % CELLS_PER_TILE == columns % CELLS_PER_TILE
 
 
-def fits(shape: tuple[int, ...], axis: int) -> bool:
+def fits(shape: tuple[int, ...], axis: int, head_dim: int) -> bool:
     """Whether the kernel takes activations (B, L, N, C)."""
     _, n_slots, n_cells, channels = shape
-    return n_cells >= MIN_CELLS and channels <= MAX_CHANNELS and Tiling(axis, n_slots, n_cells).tokens <= MAX_TOKENS
+    logits = max(1, channels // head_dim) * Tiling(axis, n_slots, n_cells).tokens ** 2
+    return n_cells >= MIN_CELLS and channels <= MAX_CHANNELS and logits <= MAX_LOGITS
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(6,))

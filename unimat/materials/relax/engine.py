@@ -22,6 +22,12 @@ class Relaxation:
         n_steps: ionic steps taken.
         converged: whether forces (and stresses) fell below the limit in time.
         failure: reason, if there is no result.
+        transient: the failure is the machine's, not the crystal's (a missing file, say): not remembered, so that the
+            next run tries again.
+        mended: errors on the way that were mended, or given up on, as `custodian_log.mended` lists them.
+        parameters: run type and Hubbard U (eV) of each element, for a correction scheme; None of an engine whose
+            energies are never corrected afterwards.
+        correction_per_atom: part of both energies that a correction scheme added, eV/atom; None where none was applied.
     """
 
     structure: Structure | None
@@ -31,6 +37,10 @@ class Relaxation:
     n_steps: int = 0
     converged: bool = False
     failure: str | None = None
+    transient: bool = False
+    mended: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    parameters: dict[str, Any] | None = None
+    correction_per_atom: float | None = None
 
 
 class Engine(Protocol):
@@ -49,6 +59,14 @@ class Engine(Protocol):
         Args:
             folder: where an engine with raw files worth keeping writes them.
         """
+
+
+MAX_VOLUME_RATIO = 5.0  # of relaxed to initial volume; beyond it the crystal has evaporated
+
+
+def cell_failure(initial: Structure, relaxed: Structure) -> str | None:
+    """Why a relaxed cell means nothing, if so."""
+    return "the cell expanded beyond bonding" if relaxed.volume / initial.volume > MAX_VOLUME_RATIO else None
 
 
 ENGINES = {

@@ -11,7 +11,7 @@ from atomate2.forcefields.jobs import ForceFieldRelaxMaker
 from emmet.core.types.enums import TaskState
 from pymatgen.core import Structure
 
-from unimat.materials.relax.engine import Relaxation
+from unimat.materials.relax.engine import Relaxation, cell_failure
 from unimat.materials.relax.jobs import JobFailed, run
 from unimat.materials.stability_settings import RelaxSettings
 
@@ -26,7 +26,6 @@ ENERGY_TYPES = {
     }
 }
 FORCE_FIELD_NAMES = {"chgnet": "CHGNet"}
-MAX_VOLUME_RATIO = 5.0  # of relaxed to initial volume; beyond it the crystal has evaporated
 
 
 class ForceFieldEngine:
@@ -63,10 +62,8 @@ class ForceFieldEngine:
             return Relaxation(None, initial_energy_per_atom=first, failure="the energy is not finite")
         # atomate2 counts frames: the initial one, one after each step, and the last once more.
         n_steps = max(output.n_steps - 2, 0)
-        if relaxed.volume / initial.volume > MAX_VOLUME_RATIO:
-            return Relaxation(
-                None, initial_energy_per_atom=first, n_steps=n_steps, failure="the cell expanded beyond bonding"
-            )
+        if failure := cell_failure(initial, relaxed):
+            return Relaxation(None, initial_energy_per_atom=first, n_steps=n_steps, failure=failure)
         return Relaxation(
             structure=relaxed,
             energy_per_atom=float(energy),

@@ -12,9 +12,11 @@ from tqdm import tqdm
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import CrystalRejected, UserError
+from unimat.materials.references.corrections import MP2020
+from unimat.materials.relax import mp2020
 from unimat.materials.relax.engine import Relaxation, make_engine
 from unimat.materials.relax.journal import Journal
-from unimat.materials.stability_settings import RelaxSettings
+from unimat.materials.stability_settings import VASP_WITHOUT_EFFECT, RelaxSettings
 from unimat.materials.structures import check_crystal, from_structure, to_structure
 from unimat.settings import as_dict
 
@@ -26,7 +28,14 @@ COLUMNS = {  # name: type, unit, meaning
     "fmax": (pa.float64(), "eV/Å", "largest force on an atom after the last step"),
     "energy_per_atom": (pa.float64(), "eV/atom", "total energy of the engine named in the table's metadata"),
     "initial_energy_per_atom": (pa.float64(), "eV/atom", "the same before the first step"),
+    "correction_per_atom": (pa.float64(), "eV/atom", "part of both energies that a correction scheme added"),
+    "n_mended": (pa.int64(), "", "errors of the calculation that custodian mended, or gave up on"),
+    "mended": (pa.string(), "", "JSON: stage, error, count, and what was changed, of each of these errors"),
     "failure": (pa.string(), "", "why there is no relaxed structure; the row then holds the initial one"),
+}
+DERIVED = {  # columns that are no attributes of a relaxation
+    "n_mended": lambda relaxation: sum(each["count"] for each in relaxation.mended),
+    "mended": lambda relaxation: json.dumps(relaxation.mended) if relaxation.mended else None,
 }
 CARRIED_METADATA = ("name", "source", "n_requested", "licence")
 
@@ -61,12 +70,20 @@ def relax_shard(table: CrystalTable, settings: RelaxSettings, work: Path, shard:
         log.info("%d of %d crystals are already relaxed in %s", len(keys) - missing, len(keys), work)
     engine = make_engine(settings)
     progress = tqdm(table, total=len(table), desc="relax", unit="crystal", disable=None)
+    passing: dict[str, Relaxation] = {}
     for key, crystal in zip(keys, progress, strict=True):
-        if key not in journal:
+        if key not in journal and key not in passing:
             hopeless, folder = why_hopeless(crystal, settings), work / "raw" / key[:16]
             relaxation = Relaxation(None, failure=hopeless) if hopeless else engine.relax(to_structure(crystal), folder)
-            journal.append(key, relaxation, crystal.material_id)
-    outcomes = [journal[key] for key in keys]
+            if relaxation.transient:
+                passing[key] = relaxation
+            else:
+                journal.append(key, relaxation, crystal.material_id)
+    if passing:
+        log.warning("%d crystals failed for reasons of the machine; run again to try them again", len(passing))
+    outcomes = [passing[key] if key in passing else journal[key] for key in keys]
+    if engine.energy_type.get("corrections") == MP2020:
+        outcomes = [mp2020.corrected(each) for each in outcomes]
     return relaxed_table(table, outcomes).with_metadata(energy_type=engine.energy_type, relax=as_dict(settings))
 
 
@@ -85,6 +102,10 @@ def content_key(crystal: Crystal, settings: RelaxSettings) -> str:
     relevant.pop("threads")
     if settings.engine != "vasp":
         relevant.pop("vasp")
+    else:
+        relevant = {key: value for key, value in relevant.items() if key not in ("fmax", "max_steps", "optimizer")}
+        for name in VASP_WITHOUT_EFFECT:
+            relevant["vasp"].pop(name)
     digest = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode())
     for array, kind in ((crystal.lattice, "f8"), (crystal.atomic_numbers, "i8"), (crystal.frac_coords, "f8")):
         digest.update(np.ascontiguousarray(array, kind).tobytes())
@@ -102,5 +123,6 @@ def relaxed_table(table: CrystalTable, outcomes: list[Relaxation]) -> CrystalTab
     kept = {key: value for key, value in table.metadata.items() if key in CARRIED_METADATA}
     relaxed = from_crystals(crystals, **kept)
     for name, (kind, unit, meaning) in COLUMNS.items():
-        relaxed = relaxed.with_column(name, pa.array([getattr(each, name) for each in outcomes], kind), unit, meaning)
+        values = [DERIVED[name](each) if name in DERIVED else getattr(each, name) for each in outcomes]
+        relaxed = relaxed.with_column(name, pa.array(values, kind), unit, meaning)
     return relaxed
