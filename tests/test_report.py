@@ -120,6 +120,19 @@ def test_numbers_stand_with_their_denominators(page, run_dir):
     assert "training 0, sampling of generated 7, bootstrap of generated against test 0" in page.text
 
 
+def test_what_was_asked_for_stands_beside_what_came_of_it(page):
+    for text in (
+        "wanted.csv; omega 2",
+        "33 of 60 (55.0 %) [42.5, 66.9]",
+        "57 of 60 (95.0 %)",
+        "31 of 40 (77.5 %)",
+        "2 of 20 (10.0 %)",
+        "Same elements",
+    ):
+        assert text in page.text
+    assert "Same number of atoms" not in page.text  # not counted in this set
+
+
 def test_both_modes_stand_with_intervals_and_why_they_differ(page):
     for text in (
         "52 of 60 (86.7 %) [75.8, 93.1]",

@@ -11,7 +11,7 @@ from unimat.report.blocks import Section
 from unimat.report.headline import Headline, headlines
 from unimat.report.quantities import rich
 from unimat.report.run_files import RunFiles, SetFiles
-from unimat.report.sections import comparison, gallery, quality, relaxation, stability, trust
+from unimat.report.sections import comparison, gallery, quality, relaxation, requests, stability, trust
 from unimat.report.sections import run as run_sections
 from unimat.report.settings import ReportSettings
 from unimat.report.svg import COLOURS
@@ -59,6 +59,7 @@ def _sections(
     return [
         run_sections.what_was_run(run, page),
         run_sections.training(run),
+        *requests.obedience(run),
         quality.validity(run),
         quality.distributions(run, primary),
         relaxation.relaxation(run),

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from unimat.materials.metrics.intervals import wilson
 
 MISSING = "–"
+NOT_COMPUTED = "not computed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,14 @@ def share(entry: Any, of: int | None = None) -> Share | None:
     if isinstance(entry, int) and not isinstance(entry, bool) and of is not None:
         return Share(entry, int(of))
     return None
+
+
+def with_interval(found: Share | None) -> str:
+    """``52 of 60 (86.7 %) [75.8, 93.1]``, with the 95 % Wilson interval."""
+    if found is None:
+        return NOT_COMPUTED
+    interval = found.interval()
+    return f"{found} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else str(found)
 
 
 def percent(rate: float) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from unimat.materials.metrics.distributions import PROPERTIES, properties
 from unimat.report.blocks import Block, Bullets, Missing, Section, Table, Text, drawn
 from unimat.report.figures import distribution_figure, distributions_figure
-from unimat.report.quantities import Share, energy_label, number, share
+from unimat.report.quantities import NOT_COMPUTED, Share, energy_label, number, share, with_interval
 from unimat.report.run_files import RunFiles, SetFiles
 
 MODES = ("cdvae", "strict")
@@ -27,7 +27,6 @@ LABELS = {
     "n_elements": "elements per crystal",
 }
 REFERENCE = "test split"
-NOT_COMPUTED = "not computed"
 CAPTION = (
     "Counts of everything that was generated, crystals that could not be used included, with their 95 % intervals; "
     "cdvae: the evaluation that papers quote, strict: what it should have been"
@@ -41,12 +40,14 @@ def validity(run: RunFiles) -> Section:
     blocks: list[Block] = []
     if with_metrics:
         rows = [
-            [each.name, mode, *(_rate(rate_of(each, mode, key)) for key in RATES)]
+            [each.name, mode, *(with_interval(rate_of(each, mode, key)) for key in RATES)]
             for each in with_metrics
             for mode in MODES
         ]
         blocks.append(Table(CAPTION, ("Set", "Mode", *RATES.values()), rows, (0, 1)))
-        shared = [[each.name, *(_rate(rate_of(each, None, key)) for key in SHARED_RATES)] for each in with_metrics]
+        shared = [
+            [each.name, *(with_interval(rate_of(each, None, key)) for key in SHARED_RATES)] for each in with_metrics
+        ]
         blocks.append(Table("In both modes", ("Set", *SHARED_RATES.values()), shared))
         blocks.append(Text(_rules(with_metrics[0].metrics or {})))
         blocks += [
@@ -112,14 +113,6 @@ def rate_of(one: SetFiles, mode: str | None, key: str) -> Share | None:
     return share((block.get("rates") or {}).get(key), one.n_generated)
 
 
-def _rate(found: Share | None) -> str:
-    """``52 of 60 (86.7 %) [75.8, 93.1]``."""
-    if found is None:
-        return NOT_COMPUTED
-    interval = found.interval()
-    return f"{found} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else str(found)
-
-
 def _rules(metrics: Mapping[str, Any]) -> str:
     settings, versions = metrics.get("settings") or {}, metrics.get("versions") or {}
     lists = [str(settings.get(key)) for key in ("oxidation_states", "strict_oxidation_states")]
@@ -180,7 +173,7 @@ def _coverage(sets: list[SetFiles]) -> list[Block]:
         for mode in MODES:
             coverage = ((each.metrics or {}).get(mode) or {}).get("coverage")
             if coverage:
-                rates = [_rate(share(coverage.get(f"cov_{side}"))) for side in ("recall", "precision")]
+                rates = [with_interval(share(coverage.get(f"cov_{side}"))) for side in ("recall", "precision")]
                 means = [_measured(coverage.get(f"{kind}_{side}"), "value")
                          for side in ("recall", "precision") for kind in ("amsd", "amcd")]  # fmt: skip
                 rows.append([each.name, mode, *rates, *means])
