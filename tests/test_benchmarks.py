@@ -71,7 +71,8 @@ def test_encode_roundtrip_runs_and_moves_no_atom():
 
 
 def test_hull_runs_and_agrees_with_phase_diagrams_and_with_linear_programs():
-    options = ["--phases", "20", "--candidates", "30", "--alternative", "15", "--repeats", "1"]
+    options = ["--phases", "20", "--candidates", "30", "--alternative", "15", "--repeats", "1", "--left-out", "20"]
+    options += ["--small", "300", "--large", "1000"]
     figures = {figure["name"]: figure for figure in line_of("hull", *options)["figures"]}
     assert figures["disagreement with PhaseDiagram"]["value"] < 1e-9
     assert figures["disagreement with linprog"]["value"] < 1e-9
@@ -217,6 +218,7 @@ def test_all_scripts_are_benchmarks_or_known_not_to_be():
         "evaluation",
         "fingerprints",
         "hull",
+        "hull_published",
         "hull_reference",
         "ingest",
         "ingest_scale",

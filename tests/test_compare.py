@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from unimat.errors import UserError
-from unimat.materials.compare import all_pairs, comparison, refuse_different_references
+from unimat.materials.compare import (
+    all_pairs,
+    comparison,
+    lowest_pairs,
+    no_common_composition,
+    refuse_different_references,
+)
 from unimat.materials.stability_settings import CompareSettings
 
 
@@ -69,3 +75,54 @@ def test_no_pair_gives_nulls_not_zeros():
 def test_different_references_are_refused():
     with pytest.raises(UserError, match="differ in reference"):
         refuse_different_references({"set": "a", "reference": "x"}, {"set": "b", "reference": "y"})
+
+
+def test_lowest_pairs_are_one_per_composition_and_have_another_name():
+    lowest = lowest_pairs(all_pairs(A, B))
+    assert lowest[["composition", "material_id_a", "material_id_b"]].to_numpy().tolist() == [
+        ["C", "a2", "b2"],
+        ["SiC", "a0", "b0"],
+    ]
+    numbers = comparison(all_pairs(A, B), CompareSettings())["lowest_energy_pairs"]
+    assert numbers["delta_e_form"]["value"] == pytest.approx((0.10 - 0.05) / 2)
+    assert (numbers["reduction_rate"]["count"], numbers["reduction_rate"]["of"]) == (1, 2)
+
+
+def test_crystals_are_drawn_where_all_have_one_composition():
+    """Carbon alone: the interval of a difference of two means of independent crystals, against the normal one."""
+    rng = np.random.default_rng(0)
+    a = judged("a", [("C", value) for value in rng.normal(-0.1, 0.3, 300)])
+    b = judged("b", [("C", value) for value in rng.normal(0.0, 0.4, 200)])
+    pairs = all_pairs(a, b)
+    numbers = comparison(pairs, CompareSettings(bootstrap=2000))
+    assert numbers["bootstrap"]["unit"] == "crystal"
+    delta = numbers["delta_e_form"]
+    spread = 1.96 * np.sqrt(a["e_form_per_atom"].var() / 300 + b["e_form_per_atom"].var() / 200)
+    assert delta["low"] == pytest.approx(delta["value"] - spread, abs=0.01)
+    assert delta["high"] == pytest.approx(delta["value"] + spread, abs=0.01)
+    rate = numbers["reduction_rate"]
+    assert rate["low"] < rate["value"] == (pairs["difference"] < 0).mean() < rate["high"]
+    assert rate["high"] - rate["low"] < 0.15
+    assert numbers["lowest_energy_pairs"]["delta_e_form"]["low"] is None
+
+
+def test_one_pair_has_no_interval():
+    numbers = comparison(all_pairs(judged("a", [("C", 0.1)]), judged("b", [("C", 0.2)])), CompareSettings())
+    assert numbers["delta_e_form"] == {"value": pytest.approx(-0.1), "low": None, "high": None, "unit": "eV/atom"}
+
+
+def test_intervals_do_not_depend_on_the_order_of_rows():
+    shuffled = [frame.sample(frac=1, random_state=1) for frame in (A, B)]
+    assert comparison(all_pairs(*shuffled), CompareSettings()) == comparison(all_pairs(A, B), CompareSettings())
+
+
+def test_no_common_composition_is_said_by_name():
+    other = judged("c", [("Ge", 0.0)])
+    told = no_common_composition(A, other, ("generated", "test"))
+    assert told == (
+        "no composition occurs in both sets: 'generated' has C, Si3C, SiC; 'test' has Ge; nothing is compared"
+    )
+    assert no_common_composition(A, B, ("generated", "test")) is None
+    told = no_common_composition(A, judged("c", [("Ge", np.nan)]), ("generated", "test"))
+    assert told is not None
+    assert told.startswith("no crystal of 'test' has a formation energy (1 crystals)")

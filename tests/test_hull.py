@@ -136,7 +136,7 @@ def test_crystal_of_an_element_without_reference_is_left_out_and_the_others_are_
     assert np.isnan(frame["decomposition_energy"][0])
     assert frame["decomposition_energy"][1] == pytest.approx(0.1)
     assert frame["stable"].tolist() == [False, False]
-    assert "c-0 (Ge)" in caplog.text
+    assert "phase of Ge: c-0" in caplog.text
 
 
 def test_binary_hull_vertices():

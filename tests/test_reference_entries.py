@@ -15,6 +15,7 @@ from pymatgen.core import Composition, Element
 from unimat.crystal_table import METADATA_KEY
 from unimat.errors import UserError
 from unimat.materials import hull, reference
+from unimat.materials.hulls import elements_of
 from unimat.materials.references import formulas
 from unimat.materials.references.entries import Entries
 
@@ -99,7 +100,7 @@ def test_judged_as_by_one_diagram_of_all_entries(published_data):
             compositions, frame["Corrected Energy"], frame["MaterialId"], strict=True
         )
     ]
-    elements = [hull.elements_of(composition) for composition in compositions]
+    elements = [elements_of(composition) for composition in compositions]
     known = reference.Reference("mp", everything, LABELS)
     hulls = hull.Hulls(known)
     rng = np.random.default_rng(0)

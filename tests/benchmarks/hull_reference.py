@@ -23,7 +23,7 @@ from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition, Element
 
 from unimat.materials import reference
-from unimat.materials.hull import Hulls, elements_of
+from unimat.materials.hulls import Hulls, elements_of
 from unimat.materials.reference import Reference
 from unimat.materials.references.build import build
 from unimat.materials.references.entries import Entries, table_of

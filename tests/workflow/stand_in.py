@@ -12,7 +12,7 @@ NAMES = {
     "select": ["crystals.parquet", "rejected.parquet"],
     "airss": ["crystals.parquet", "rejected.parquet"],
     "reference": ["reference.parquet", "reference.json"],
-    "hull": ["stability.parquet", "stability.json"],
+    "hull": ["stability.parquet", "stability.json", "stability_by_reference.parquet", "verdict_flips.parquet"],
     "fetch": ["manifest.json"],
 }
 FILE_FLAGS = (

@@ -58,6 +58,12 @@ def demo(**changes: Any) -> dict[str, Any]:
         ({"hull__sets": ["tset"]}, "hull.sets names 'tset', which is not among relax.sets; did you mean 'test'?"),
         ({"hull__reference": {"set": "refs"}}, "hull.reference.set names 'refs', which is not among relax.sets"),
         (
+            {"hull__references": {"again": {"set": "refs"}}},
+            "hull.references.again.set names 'refs', which is not among relax.sets",
+        ),
+        ({"hull__references": {"a b": {}}}, "'a b'; it must match ^[A-Za-z0-9]"),
+        ({"hull__references": {"mp": {"kidn": "set"}}}, "unknown key 'hull.references.mp.kidn'; did you mean 'kind'?"),
+        (
             {"compare__pairs": [["generated", "reference"]]},
             "compare.pairs names 'reference', which is not among hull.sets",
         ),

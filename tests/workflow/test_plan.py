@@ -33,6 +33,30 @@ def test_a_configuration_plans_the_whole_chain_with_commands_that_exist(run: Run
             assert isinstance(json.loads(arguments.get(flag) or "{}"), dict)
 
 
+def test_further_references_are_built_by_name_and_judged_against_after_the_first(run: Run):
+    (run.folder / "phases.json").write_text("[]", encoding="utf-8")
+    references = {"again": {"kind": "set", "set": "test"}, "mine": {"kind": "entries", "path": "phases.json"}}
+    run.write_config(hull={"references": references, "known": ["old.parquet"]})
+    (run.folder / "old.parquet").write_text("", encoding="utf-8")
+    done = run.snakemake("--dry-run", "--printshellcmds")
+    assert done.returncode == 0, done.stdout
+    assert len(re.findall(r"^rule further_reference:", done.stdout, re.MULTILINE)) == 2
+    commands = [vars(_parse(command)) for command in planned_commands(done.stdout)]
+    built = {
+        str(each["out"]): each for each in commands if "relaxed" in each and "processes" in each and "set" not in each
+    }
+    again = built["results/demo/hull/references/again"]
+    assert again["relaxed"] == ["test=results/demo/sets/test/relaxed.parquet"]
+    assert json.loads(again["settings"]) == {"reference": {"name": "again", **references["again"]}}
+    judged = next(each for each in commands if "known" in each and "reference" in each and "relaxed" in each)
+    assert [str(path) for path in judged["reference"]] == [
+        "results/demo/hull/reference.parquet",
+        "results/demo/hull/references/again/reference.parquet",
+        "results/demo/hull/references/mine/reference.parquet",
+    ]
+    assert [str(path) for path in judged["known"]] == ["results/demo/dataset/train.parquet", "old.parquet"]
+
+
 def test_a_configfile_replaces_the_demo_instead_of_mixing_with_it(run: Run):
     run.write_config()
     other = run.folder / "other.yaml"

@@ -1,7 +1,8 @@
 """Per-composition energies of two judged sets: Equations 3 and 4 of the paper.
 
 All pairs of crystals with the same reduced composition; mean difference in formation energy (A minus B) and the share
-of pairs in which A lies lower, each with a bootstrap confidence interval over compositions.
+of pairs in which A lies lower, each with a bootstrap confidence interval over compositions. The same of the lowest
+crystals of each composition, and how many compositions have a structure whose relaxation converged.
 """
 
 import argparse
@@ -26,7 +27,8 @@ def run(args: argparse.Namespace) -> None:
     import pandas as pd
 
     from unimat.files import existing, read_json, write_json, written_whole
-    from unimat.materials.compare import all_pairs, comparison, refuse_different_references
+    from unimat.materials.compare import all_pairs, comparison, no_common_composition, refuse_different_references
+    from unimat.materials.convergence import convergence
     from unimat.materials.stability_settings import CompareSettings
     from unimat.settings import load_settings
 
@@ -42,7 +44,10 @@ def run(args: argparse.Namespace) -> None:
         "b": summaries[1]["set"],
         "reference": summaries[0]["reference"],
         **comparison(pairs, settings),
+        "convergence": convergence(frames[0], frames[1], settings),
     }
+    if why := no_common_composition(frames[0], frames[1], (numbers["a"], numbers["b"])):
+        logging.getLogger("unimat.compare").warning(why)
     write_json(args.out_json, numbers)
     logging.getLogger("unimat.compare").info(
         "%s against %s: %d pairs of %d compositions", numbers["a"], numbers["b"], len(pairs), numbers["n_compositions"]

@@ -1,12 +1,19 @@
 """Formation energy, decomposition energy and energy above the hull of a relaxed set.
 
-Counts stable (E_d < 0) and metastable crystals, and those that are unique in the set and match no known crystal.
-Writes stability.parquet (one row per crystal) and stability.json (counts with their denominators).
+Counts stable (E_d < 0) and metastable crystals, and those that are unique in the set and match no known crystal,
+against one or several references; the first one's verdicts are what the report and comparisons show. Writes
+stability.parquet (one row per crystal), stability.json (counts with their denominators),
+stability_by_reference.parquet (one row per crystal and reference) and verdict_flips.parquet (crystals on which two
+references disagree, and why).
 """
 
 import argparse
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXAMPLE = (
     "unimat hull --relaxed sets/mine/relaxed.parquet --reference hull/reference.parquet "
@@ -16,30 +23,64 @@ EXAMPLE = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--relaxed", required=True, type=Path, help="relaxed crystal table of the set")
-    parser.add_argument("--reference", required=True, type=Path, help="hull reference (`unimat reference`)")
-    parser.add_argument("--known", type=Path, help="crystal table of known crystals, for novelty")
+    parser.add_argument(
+        "--reference",
+        required=True,
+        action="append",
+        type=Path,
+        help="hull reference (`unimat reference`); again for each further one",
+    )
+    parser.add_argument(
+        "--known",
+        action="append",
+        default=[],
+        type=Path,
+        help="crystal table of known crystals, for novelty; again for each further one",
+    )
     parser.add_argument("--settings", help="hull settings: JSON text, or a JSON or YAML file")
     parser.add_argument("--set", default="set", help="name of the set")
-    parser.add_argument("--out", required=True, type=Path, help="folder for stability.parquet and stability.json")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that look for space groups and compare crystals (default: 1)",
+    )
+    parser.add_argument("--cache", type=Path, help="folder that keeps which crystals are the same")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the four files")
 
 
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
-    from unimat.files import write_json, written_whole
-    from unimat.materials import hull, novelty, reference
+    from unimat.files import write_json
+    from unimat.materials import hull, reference
+    from unimat.materials.novelty import novelty
     from unimat.materials.stability_settings import HullSettings
+    from unimat.materials.verdict_flips import verdict_flips
     from unimat.settings import load_settings
 
     settings = load_settings(HullSettings, args.settings, "hull")
-    table, phases = crystal_table.read(args.relaxed), reference.read(args.reference)
-    frame = hull.stability_table(table, phases, settings)
-    known = crystal_table.read(args.known) if args.known else None
-    frame = novelty.with_novelty(frame, table, known, settings)
-    with written_whole(args.out / "stability.parquet") as unfinished:
+    table = crystal_table.read(args.relaxed)
+    hulls = hull.hulls_of([reference.read(path) for path in args.reference])
+    known = {str(path): crystal_table.read(path) for path in args.known}
+    frames = hull.stability_tables(table, hulls, settings, args.processes)
+    new = novelty(list(frames.values()), table, known, settings, processes=args.processes, cache=args.cache)
+    frames = {name: new.added_to(frame) for name, frame in frames.items()}
+    flips = verdict_flips(frames, hulls)
+    _write(next(iter(frames.values())), args.out / "stability.parquet")
+    _write(hull.by_reference(frames), args.out / "stability_by_reference.parquet")
+    _write(flips, args.out / "verdict_flips.parquet")
+    summary = hull.summary_of_all(frames, args.set, table, hulls, flips, settings) | {"novelty": new.summary}
+    write_json(args.out / "stability.json", summary)
+    for each in summary["references"]:
+        logging.getLogger("unimat.hull").info(
+            "%s: %d stable and %d metastable of %d against %r",
+            args.set, each["stable"]["count"], each["metastable"]["count"], summary["n_generated"], each["reference"],
+        )  # fmt: skip
+
+
+def _write(frame: "pd.DataFrame", path: Path) -> None:
+    from unimat.files import written_whole
+
+    with written_whole(path) as unfinished:
         frame.to_parquet(unfinished, index=False)
-    counts = hull.summary(frame, args.set, table, phases, settings)
-    write_json(args.out / "stability.json", counts)
-    logging.getLogger("unimat.hull").info(
-        "%s: %d stable and %d metastable of %d against %r",
-        args.set, counts["stable"]["count"], counts["metastable"]["count"], counts["n_generated"], phases.name,
-    )  # fmt: skip

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from unimat.errors import UserError
+from unimat.materials.pair_bootstrap import NO_INTERVALS, intervals, resampled
 from unimat.materials.stability_settings import CompareSettings
 
 
@@ -29,39 +29,59 @@ def all_pairs(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return pairs[order].sort_values(order[:3], ignore_index=True)
 
 
+def lowest_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """One pair per composition, the lowest crystal of A with the lowest of B: what the paper plots in Figure 8.
+
+    Args:
+        pairs: of `all_pairs`; of equals, the first ids are taken.
+    """
+    order = ["composition", "e_form_a", "e_form_b", "material_id_a", "material_id_b"]
+    return pairs.sort_values(order).drop_duplicates("composition").reset_index(drop=True)
+
+
 def comparison(pairs: pd.DataFrame, settings: CompareSettings) -> dict[str, Any]:
     """Mean difference in formation energy and reduction rate with bootstrap confidence intervals.
 
-    Pairs of one composition share crystals and are not independent, so that whole compositions are drawn, with
-    replacement. Without any pair the values are null.
+    Args:
+        pairs: of `all_pairs`.
+
+    Returns:
+        Equations 3 and 4 over all pairs, and the same over `lowest_pairs` under `lowest_energy_pairs`. Without any pair
+        the values are null.
     """
-    n_compositions = pairs["composition"].nunique()
-    lower = pairs["difference"] < 0
-    delta, rate = _intervals(pairs, settings)
+    lowest = lowest_pairs(pairs)
+    # One pair of lowest crystals has nothing to be drawn from: the lowest of a resample is no fair copy of the lowest.
+    lowest_intervals = intervals(lowest, settings) if len(lowest) > 1 else NO_INTERVALS
     return {
         "pairs": "all",
-        "n_pairs": len(pairs),
-        "n_compositions": int(n_compositions),
+        **_equations(pairs, intervals(pairs, settings)),
+        "n_compositions": int(pairs["composition"].nunique()),
         "n_a_matched": int(pairs["material_id_a"].nunique()),
         "n_b_matched": int(pairs["material_id_b"].nunique()),
-        "delta_e_form": {
-            "value": float(pairs["difference"].mean()) if len(pairs) else None,
-            **delta,
-            "unit": "eV/atom",
-        },
-        "reduction_rate": {
-            "value": float(lower.mean()) if len(pairs) else None,
-            **rate,
-            "count": int(lower.sum()),
-            "of": len(pairs),
-        },
+        "lowest_energy_pairs": {"pairs": "lowest of each composition", **_equations(lowest, lowest_intervals)},
         "bootstrap": {
             "n": settings.bootstrap,
             "seed": settings.seed,
             "level": settings.level,
-            "unit": "composition",
+            "unit": resampled(pairs),
         },
     }
+
+
+def no_common_composition(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> str | None:
+    """Why no crystal of one set has a partner in the other, in a sentence; None if one has."""
+    found = []
+    for name, frame in zip(names, (a, b), strict=True):
+        formulas = frame.loc[frame["e_form_per_atom"].notna(), "formula"]
+        if formulas.empty:
+            return (
+                f"no crystal of {name!r} has a formation energy ({len(frame)} crystals); relax and judge more of them"
+            )
+        found.append(formulas)
+    if set(found[0]) & set(found[1]):
+        return None
+    told = (f"{name!r} has {', '.join(sorted(set(each))[:3])}" for name, each in zip(names, found, strict=True))
+    return f"no composition occurs in both sets: {'; '.join(told)}; nothing is compared"
 
 
 def refuse_different_references(a: dict, b: dict) -> None:
@@ -74,18 +94,16 @@ def refuse_different_references(a: dict, b: dict) -> None:
             )
 
 
-def _intervals(pairs: pd.DataFrame, settings: CompareSettings) -> tuple[dict, dict]:
-    """Percentile intervals of the mean difference and of the share of negative differences."""
-    groups = pairs.groupby("composition")["difference"]
-    sums, counts = groups.sum().to_numpy(), groups.size().to_numpy()
-    lower = groups.agg(lambda values: (values < 0).sum()).to_numpy()
-    if len(counts) < 2 or settings.bootstrap == 0:  # one composition has no spread to draw from
-        return {"low": None, "high": None}, {"low": None, "high": None}
-    rng = np.random.default_rng(settings.seed)
-    draws = rng.integers(len(counts), size=(settings.bootstrap, len(counts)))
-    totals = counts[draws].sum(axis=1)
-    tails = [(1 - settings.level) / 2, (1 + settings.level) / 2]
-    return tuple(  # type: ignore[return-value]
-        dict(zip(("low", "high"), map(float, np.quantile(values[draws].sum(axis=1) / totals, tails)), strict=True))
-        for values in (sums, lower)
-    )
+def _equations(pairs: pd.DataFrame, bounds: tuple[dict, dict]) -> dict[str, Any]:
+    lower = int((pairs["difference"] < 0).sum())
+    mean = float(pairs["difference"].mean()) if len(pairs) else None
+    return {
+        "n_pairs": len(pairs),
+        "delta_e_form": {"value": mean, **bounds[0], "unit": "eV/atom"},
+        "reduction_rate": {
+            "value": lower / len(pairs) if len(pairs) else None,
+            **bounds[1],
+            "count": lower,
+            "of": len(pairs),
+        },
+    }

@@ -5,124 +5,154 @@ composition, the crystal itself left out: below zero for a new hull phase (Secti
 energy above the hull of the field's databases is max(E_d, 0).
 """
 
+import dataclasses
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-from pymatgen.core import Composition, Element, Structure
-from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
+from pymatgen.core import Composition, Element
 
-from unimat.crystal_table import CrystalTable
+from unimat.crystal_table import Crystal, CrystalTable
 from unimat.errors import UserError
+from unimat.materials.hulls import Hulls, Verdict
+from unimat.materials.processes import Processes
 from unimat.materials.reference import Reference, scheme_of, version_of
 from unimat.materials.references.pseudopotentials import GNOME, MATERIALS_PROJECT, shift_per_atom
 from unimat.materials.stability_settings import HullSettings
-from unimat.materials.structures import to_structure
+from unimat.materials.structures import reduced_formula, space_group_number
+from unimat.materials.verdict_flips import flip_counts
+from unimat.periodic_table import SYMBOLS
 
 log = logging.getLogger("unimat.hull")
 
+_CHUNK = 64  # crystals whose space groups are looked for at a time
+SYMMETRY_TOLERANCE = 0.1  # Å, the Materials Project's
 # What must agree for two energies to share a hull; a calculator that imitates another is let in by name.
 SCALE = ("functional", "quantity")
-
-
-class Hulls:
-    """Phase diagrams of a reference, one for each chemical system, built when first asked for."""
-
-    def __init__(self, reference: Reference):
-        self.reference = reference
-        self._pure_elements = reference.pure_elements
-        self._diagrams: dict[frozenset[Element], PhaseDiagram] = {}
-
-    def missing_elements(self, elements: frozenset[Element]) -> list[str]:
-        """Symbols of those `elements` that the reference has no elemental phase of."""
-        return sorted(element.symbol for element in elements - self._pure_elements)
-
-    def diagram(self, elements: frozenset[Element]) -> PhaseDiagram:
-        """Phase diagram of the reference's phases within `elements`, the lowest of each composition.
-
-        Raises:
-            UserError: if the reference has no phase of one of the elements.
-        """
-        if missing := self.missing_elements(elements):
-            raise UserError(
-                f"hull reference {self.reference.name!r} has no elemental phase of {', '.join(missing)};"
-                " choose one that has"
-            )
-        if elements not in self._diagrams:
-            entries = self.reference.entries
-            rows = entries.lowest(entries.within(elements))
-            self._diagrams[elements] = PhaseDiagram([entries[row] for row in rows.tolist()])
-        return self._diagrams[elements]
-
-    def judge(self, composition: Composition, energy_per_atom: float) -> dict[str, float | str]:
-        """Formation and decomposition energy (eV/atom) of a phase, and what it decomposes into, by amount of atoms."""
-        diagram = self.diagram(elements_of(composition))
-        entry = PDEntry(composition, energy_per_atom * composition.num_atoms)
-        products = diagram.get_decomposition(composition)
-        hull_energy = sum(amount * product.energy_per_atom for product, amount in products.items())
-        decomposition_energy = energy_per_atom - hull_energy
-        return {
-            "e_form_per_atom": diagram.get_form_energy_per_atom(entry),
-            "decomposition_energy": decomposition_energy,
-            "e_above_hull": max(decomposition_energy, 0.0),
-            "decomposition": _products(products),
-        }
-
-
-def elements_of(composition: Composition) -> frozenset[Element]:
-    return frozenset(Element(symbol) for symbol in composition.get_el_amt_dict())
+ENERGIES = ("e_form_per_atom", "decomposition_energy", "e_above_hull")
+NOT_CONVERGED = "its relaxation did not converge"
+FLIPS_TOLD = 20  # in the summary; all are in the table
+NAMED = 10  # crystals that a warning names
 
 
 def stability_table(table: CrystalTable, reference: Reference, settings: HullSettings) -> pd.DataFrame:
-    """One row per crystal of a relaxed table, in its order; energies are null where relaxation did not converge,
-    and where the reference has no elemental phase of one of the crystal's elements.
+    """As `stability_tables`, against one reference."""
+    return stability_tables(table, {reference.name: Hulls(reference)}, settings)[reference.name]
+
+
+def stability_tables(
+    table: CrystalTable, hulls: Mapping[str, Hulls], settings: HullSettings, processes: int = 1
+) -> dict[str, pd.DataFrame]:
+    """Stability of every crystal of a relaxed table, in its order, against each of some references.
+
+    Args:
+        hulls: by name of the reference.
+        processes: that look for space groups, which take longer than all the rest.
+
+    Returns:
+        By name of the reference: material_id, formula, n_atoms, converged, energy_per_atom (eV/atom, as relaxed),
+        e_form_per_atom, decomposition_energy and e_above_hull (eV/atom), decomposition (text), spacegroup_number,
+        products (dicts of entry_id, formula, amount and e_form_per_atom), not_judged (why there are no energies),
+        stable and metastable. One bad crystal is a row without energies.
 
     Raises:
-        UserError: if the energies of the table and of the reference do not mean the same thing.
+        UserError: if the energies of the table and of a reference do not mean the same thing.
     """
     energy_type = table.metadata.get("energy_type", {})
-    refuse_strangers(energy_type, reference)
-    hulls, sign = Hulls(reference), shift_sign(energy_type, reference)
-    rows, unjudged = [], []
-    for crystal in table:
-        structure = to_structure(crystal)
-        energy, converged = crystal.properties["energy_per_atom"], bool(crystal.properties["converged"])
-        composition = structure.composition
-        if missing := hulls.missing_elements(elements_of(composition)):
-            unjudged.append(f"{crystal.material_id} ({', '.join(missing)})")
-        rows.append(
-            {
-                "material_id": crystal.material_id,
-                "formula": composition.reduced_formula,
-                "n_atoms": len(structure),
-                "converged": converged,
-                "energy_per_atom": energy,
-                **(
-                    hulls.judge(composition, energy + sign * shift_per_atom(composition))
-                    if converged and not missing
-                    else {}
-                ),
-                "spacegroup_number": _spacegroup(structure),
-            }
-        )
-    if unjudged:
-        log.warning(
-            "%d crystals are not judged, the reference lacks an elemental phase: %s",
-            len(unjudged),
-            "; ".join(unjudged[:10]),
-        )
-    columns = [
-        "material_id", "formula", "n_atoms", "converged", "energy_per_atom", "e_form_per_atom", "decomposition_energy",
-        "e_above_hull", "decomposition", "spacegroup_number",
-    ]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=columns)
-    energy = pd.to_numeric(frame["decomposition_energy"])
-    frame["stable"] = energy < 0
-    frame["metastable"] = (energy >= 0) & (energy < settings.metastable)
-    return frame.astype(dict.fromkeys(columns[4:8], float))
+    for each in hulls.values():
+        refuse_strangers(energy_type, each.reference)
+    described, atoms = _described(table, processes), _atoms(table)
+    return {name: _judged(described, atoms, each, energy_type, settings) for name, each in hulls.items()}
+
+
+def hulls_of(references: Sequence[Reference]) -> dict[str, Hulls]:
+    """Hulls of some references by their name.
+
+    Raises:
+        UserError: if two of them have the same.
+    """
+    names = [reference.name for reference in references]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two hull references are called {name!r}; give one of them another `name`")
+    return {reference.name: Hulls(reference) for reference in references}
+
+
+def _described(table: CrystalTable, processes: int) -> pd.DataFrame:
+    crystals = list(table)
+    plain = [dataclasses.replace(each, properties={}) for each in crystals]
+    parts = [plain[at : at + _CHUNK] for at in range(0, len(plain), _CHUNK)]
+    with Processes(processes, len(plain)) as pool:
+        groups = list(itertools.chain.from_iterable(pool.over(_space_groups, parts)))
+    return pd.DataFrame(
+        {
+            "material_id": pd.Series(table.material_ids, dtype=object),
+            "formula": pd.Series([reduced_formula(each.atomic_numbers) for each in crystals], dtype=object),
+            "n_atoms": table.n_atoms,
+            "converged": [each.properties.get("converged") is True for each in crystals],
+            "energy_per_atom": [
+                np.nan if (energy := each.properties.get("energy_per_atom")) is None else energy for each in crystals
+            ],
+            "spacegroup_number": pd.array(groups, "Int64"),
+        }
+    ).astype({"converged": bool, "energy_per_atom": float})
+
+
+def _space_groups(crystals: Sequence[Crystal]) -> list[int | None]:
+    return [space_group_number(each, SYMMETRY_TOLERANCE) or None for each in crystals]
+
+
+def _atoms(table: CrystalTable) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    numbers, offsets = table.flat_atomic_numbers, table.atom_offsets
+    found = [np.unique(numbers[start:stop], return_counts=True) for start, stop in itertools.pairwise(offsets)]
+    return [(tuple(own.tolist()), tuple(counts.tolist())) for own, counts in found]
+
+
+def _judged(
+    described: pd.DataFrame, atoms: Sequence[tuple], hulls: Hulls, energy_type: dict[str, str], settings: HullSettings
+) -> pd.DataFrame:
+    reasons = _reasons(described, atoms, hulls)
+    rows = np.flatnonzero(reasons.isna()).tolist()
+    sign = shift_sign(energy_type, hulls.reference)
+    energies = described["energy_per_atom"].to_numpy()[rows]
+    if sign:
+        energies = energies + sign * np.array([shift_per_atom(_composition(*atoms[row])) for row in rows])
+    found: list[Verdict] = [{} for _ in atoms]
+    for row, verdict in zip(rows, hulls.verdicts([atoms[row] for row in rows], energies.tolist()), strict=True):
+        found[row] = verdict
+    frame = described.drop(columns="spacegroup_number")
+    for name in ENERGIES:
+        frame[name] = np.array([each.get(name, np.nan) for each in found], float)
+    frame["decomposition"] = pd.Series([each.get("decomposition") for each in found], dtype=object)
+    frame["spacegroup_number"] = described["spacegroup_number"]
+    frame["products"] = pd.Series([each.get("products") for each in found], dtype=object)
+    frame["not_judged"] = reasons
+    energy = frame["decomposition_energy"]
+    return frame.assign(stable=energy < 0, metastable=(energy >= 0) & (energy < settings.metastable))
+
+
+def _reasons(described: pd.DataFrame, atoms: Sequence[tuple], hulls: Hulls) -> pd.Series:
+    """Why each crystal is not judged; null if it is. A warning names those for which this is a surprise."""
+    reasons = pd.Series(None, index=described.index, dtype=object)
+    for row, (numbers, _) in enumerate(atoms):
+        if missing := hulls.missing(numbers):
+            reasons[row] = f"the reference has no elemental phase of {', '.join(missing)}"
+    reasons[~np.isfinite(described["energy_per_atom"])] = "its energy is not a number"
+    reasons[described["n_atoms"] == 0] = "it has no atoms"
+    reasons[~described["converged"]] = NOT_CONVERGED
+    reasons[described["material_id"].duplicated()] = "its id occurred before"
+    for reason, ids in described["material_id"].groupby(reasons):
+        if reason != NOT_CONVERGED:
+            named = ", ".join(ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")
+            log.warning("%d crystals are not judged against %r, %s: %s", len(ids), hulls.reference.name, reason, named)
+    return reasons
+
+
+def _composition(numbers: Sequence[int], amounts: Sequence[int]) -> Composition:
+    return Composition({SYMBOLS[number - 1]: amount for number, amount in zip(numbers, amounts, strict=True)})
 
 
 def refuse_strangers(energy_type: dict[str, str], reference: Reference) -> None:
@@ -168,30 +198,73 @@ def summary(
     frame: pd.DataFrame, name: str, table: CrystalTable, reference: Reference, settings: HullSettings
 ) -> dict[str, Any]:
     """Counts with their denominator: everything that was asked for, whatever became of it."""
+    energy_type = table.metadata.get("energy_type", {})
     generated = int(table.metadata.get("n_requested", len(frame)))
-
-    def rate(mask: pd.Series | np.ndarray) -> dict[str, float | int]:
-        count = int(np.sum(mask))
-        return {"count": count, "of": generated, "rate": count / generated if generated else 0.0}
-
-    close = frame["stable"] | frame["metastable"]
-    new = frame["unique"].eq(True) & frame["novel"].eq(True)
     return {
         "set": name,
         "reference": reference.name,
         "reference_source": reference.source,
         "reference_entries": len(reference.entries),
-        "energy_type": table.metadata.get("energy_type", {}),
+        "energy_type": energy_type,
         "reference_energy_type": reference.energy_type,
-        "pseudopotential_shift": shift_sign(table.metadata.get("energy_type", {}), reference),
+        "pseudopotential_shift": shift_sign(energy_type, reference),
         "n_generated": generated,
         "n_relaxed": int(frame["converged"].sum()),
-        "stable": rate(frame["stable"]),
-        "metastable": rate(frame["metastable"]),
-        "stable_unique_novel": rate(frame["stable"] & new),
-        "metastable_unique_novel": rate(close & new),
+        "n_judged": int(frame["not_judged"].isna().sum()),
+        "not_judged": {str(reason): int(count) for reason, count in frame["not_judged"].value_counts().items()},
+        **counts(frame, generated),
         "thresholds": {"stable": 0.0, "metastable": settings.metastable, "unit": "eV/atom"},  # E_d below
         "median_decomposition_energy": _median(frame["decomposition_energy"]),
+    }
+
+
+def summary_of_all(
+    frames: Mapping[str, pd.DataFrame],
+    name: str,
+    table: CrystalTable,
+    hulls: Mapping[str, Hulls],
+    flips: pd.DataFrame,
+    settings: HullSettings,
+) -> dict[str, Any]:
+    """`summary` of the first reference, with the counts of all of them and on what they disagree.
+
+    Args:
+        frames: stability tables with `unique` and `novel`, by name of the reference.
+        hulls: hulls by the same names.
+        flips: of `verdict_flips`.
+    """
+    every = [summary(frame, name, table, hulls[key].reference, settings) for key, frame in frames.items()]
+    shared = ("set", "energy_type", "n_generated", "n_relaxed", "thresholds")
+    first = flips.head(FLIPS_TOLD).to_dict("records")
+    return every[0] | {
+        "references": [{key: value for key, value in each.items() if key not in shared} for each in every],
+        "verdict_flips": {
+            "pairs": flip_counts(flips, frames, every[0]["n_generated"]),
+            "first": [{key: None if value != value else value for key, value in row.items()} for row in first],
+        },
+    }
+
+
+def by_reference(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Stability tables of all references below each other, with a first column `reference`."""
+    parts = [frame.assign(reference=name) for name, frame in frames.items()]
+    everything = pd.concat(parts, ignore_index=True)
+    return everything[["reference", *everything.columns.drop("reference")]]
+
+
+def counts(frame: pd.DataFrame, generated: int) -> dict[str, dict[str, float | int]]:
+    """Stable and metastable crystals, and those of them that are unique and novel, of everything generated."""
+    new = frame["unique"].eq(True) & frame["novel"].eq(True)
+    masks = {
+        "stable": frame["stable"],
+        "metastable": frame["metastable"],
+        "stable_unique_novel": frame["stable"] & new,
+        "metastable_unique_novel": (frame["stable"] | frame["metastable"]) & new,
+    }
+    found = {name: int(mask.sum()) for name, mask in masks.items()}
+    return {
+        name: {"count": count, "of": generated, "rate": count / generated if generated else 0.0}
+        for name, count in found.items()
     }
 
 
@@ -210,17 +283,5 @@ def binary_hull(reference: Reference, elements: Sequence[Element]) -> pd.DataFra
     return pd.DataFrame(rows).sort_values("x", ignore_index=True)
 
 
-def _products(products: Mapping[Any, float]) -> str:
-    ordered = sorted(products.items(), key=lambda item: item[0].name)
-    return " + ".join(f"{amount:.3g} {entry.composition.reduced_formula} ({entry.name})" for entry, amount in ordered)
-
-
 def _median(values: pd.Series) -> float | None:
     return float(values.median()) if values.notna().any() else None
-
-
-def _spacegroup(structure: Structure) -> int | None:
-    try:
-        return int(SpacegroupAnalyzer(structure, symprec=0.1).get_space_group_number())
-    except SymmetryUndeterminedError:
-        return None

@@ -60,19 +60,28 @@ def compositions_of(name):
     return options_of(config, "sample", config["sets"][name]).get("compositions") or []
 
 
-def reference_files(kind):
-    """What the hull is built from: its relaxed sets (`set`), or its local files that are there (`file`).
+def reference_files(kind, name):
+    """What a hull reference is built from: its relaxed sets (`set`), or its local files that are there (`file`).
 
-    A file that is missing is no input: `unimat reference` says where it can be got, and Snakemake would not.
+    `name` is "reference", or that of one of the further references. A file that is missing is no input: `unimat
+    reference` says where it can be got, and Snakemake would not.
     """
-    sources = settings["hull"].reference.parts.values()
+    reference, where = settings["hull"].reference, "hull.reference.set"
+    if name in settings["hull"].references:
+        reference, where = settings["hull"].references[name], f"hull.references.{name}.set"
+    sources = reference.parts.values()
     if kind == "set":
         names = list(dict.fromkeys(source.set for source in sources if source.kind == "set"))
-        demand("hull.reference.set", names if sets_of("hull") else [], sets_of("relax"), "relax.sets")
+        demand(where, names if sets_of("hull") else [], sets_of("relax"), "relax.sets")
         return [f"results/<run>/sets/{name}/relaxed.parquet" for name in names]
     folders = Path(), Path(os.environ.get("UNIMAT_DATA_DIR", ""))
     found = [[str(folder / source.path) for folder in folders] for source in sources if source.path]
     return [path for places in found for path in [place for place in places if Path(place).is_file()][:1]]
+
+
+def further_reference_settings(name):
+    """Settings of one of the further references for `--settings`; it is called what the configuration calls it."""
+    return json.dumps({"reference": {"name": name} | config["hull"]["references"][name]}, sort_keys=True)
 
 
 def training_folder():

@@ -3,8 +3,8 @@
 
 rule reference:
     input:
-        relaxed=reference_files("set"),
-        files=reference_files("file"),
+        relaxed=reference_files("set", "reference"),
+        files=reference_files("file", "reference"),
     output:
         reference="results/<run>/hull/reference.parquet",
         summary="results/<run>/hull/reference.json",
@@ -31,14 +31,39 @@ rule reference:
         """
 
 
+use rule reference as further_reference with:
+    input:
+        relaxed=lambda wildcards: reference_files("set", wildcards.reference),
+        files=lambda wildcards: reference_files("file", wildcards.reference),
+    output:
+        reference="results/<run>/hull/references/{reference}/reference.parquet",
+        summary="results/<run>/hull/references/{reference}/reference.json",
+    log:
+        "logs/reference/<run>/{reference}.log",
+    benchmark:
+        "benchmarks/reference/<run>/{reference}.tsv"
+    wildcard_constraints:
+        reference=any_of(settings["hull"].references),
+    params:
+        settings=lambda wildcards: further_reference_settings(wildcards.reference),
+        relaxed=lambda wildcards, input: [f"--relaxed {Path(path).parent.name}={path}" for path in input.relaxed],
+        out=subpath(output.reference, parent=True),
+
+
 rule hull_set:
     input:
         relaxed="results/<run>/sets/{set}/relaxed.parquet",
         reference=rules.reference.output.reference,
+        references=collect(
+            "results/<run>/hull/references/{reference}/reference.parquet", reference=settings["hull"].references
+        ),
         known=rules.ingest.output.train,
+        more_known=settings["hull"].known,
     output:
         stability="results/<run>/sets/{set}/stability.parquet",
         summary="results/<run>/sets/{set}/stability.json",
+        references="results/<run>/sets/{set}/stability_by_reference.parquet",
+        flips="results/<run>/sets/{set}/verdict_flips.parquet",
     log:
         "logs/hull/<run>/{set}.log",
     benchmark:
@@ -47,20 +72,26 @@ rule hull_set:
         set=any_of(sets_of("hull")),
     conda:
         "../../environment.yml"
+    threads: 2
     resources:
         mem_mb=4000,
         runtime=240,
     params:
         settings=lambda wildcards: as_json("hull"),
+        references=lambda wildcards, input: [f"--reference {path}" for path in [input.reference, *input.references]],
+        known=lambda wildcards, input: [f"--known {path}" for path in [input.known, *input.more_known]],
+        cache=f"results/{config['run']}/work/hull",
         out=subpath(output.stability, parent=True),
     shell:
         r"""
         unimat hull \
             --relaxed {input.relaxed} \
-            --reference {input.reference} \
-            --known {input.known} \
+            {params.references} \
+            {params.known} \
             --settings {params.settings:q} \
             --set {wildcards.set} \
+            --processes {threads} \
+            --cache {params.cache} \
             --out {params.out} \
             >{log} 2>&1
         """

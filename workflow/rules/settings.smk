@@ -115,6 +115,9 @@ def check_names(settings):
     demand("compare.pairs", [name for pair in pairs() for name in pair], sets_of("hull"), "hull.sets")
     if sets_of("hull") and settings["hull"].reference.kind == "set":
         demand("hull.reference.set", [settings["hull"].reference.set], sets_of("relax"), "relax.sets")
+    for name, reference in settings["hull"].references.items():
+        sets = [part.set for part in reference.parts.values() if part.kind == "set"] if sets_of("hull") else []
+        demand(f"hull.references.{name}.set", sets, sets_of("relax"), "relax.sets")
     if settings["report"].set:
         demand("report.set", [settings["report"].set], config.get("sets", {}), "sets")
 

@@ -145,6 +145,16 @@ class Entries(Sequence[PDEntry]):
         low, high = _masks(numbers, np.array([0, len(numbers)]))
         return np.flatnonzero((self._low & ~low[0] == 0) & (self._high & ~high[0] == 0))
 
+    def padded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Atomic numbers (n, most elements of a phase), 0 beyond the phase's own, and atomic fractions beside them."""
+        counts = np.diff(self._starts)
+        rows = np.repeat(np.arange(len(self)), counts)
+        places = np.arange(len(rows)) - np.repeat(self._starts[:-1], counts)
+        numbers = np.zeros((len(self), counts.max(initial=1)), np.uint8)
+        fractions = np.zeros(numbers.shape)
+        numbers[rows, places], fractions[rows, places] = self._numbers, self._amounts
+        return numbers, fractions / fractions.sum(axis=1, keepdims=True)
+
     def lowest(self, rows: np.ndarray) -> np.ndarray:
         """Those of `rows` that have the lowest energy of their composition, the first of equals: a hull needs no more.
 

@@ -11,6 +11,8 @@ from unimat.report.quantities import MISSING, energy, energy_label, number, shar
 from unimat.report.run_files import Comparison, RunFiles
 from unimat.report.sections.stability import engine_of
 
+DRAWN = {"composition": "whole compositions", "crystal": "crystals"}
+
 
 def comparison(run: RunFiles) -> Section:
     """Equations 3 and 4 for each pair of sets."""
@@ -18,7 +20,7 @@ def comparison(run: RunFiles) -> Section:
     if not run.comparisons:
         text = "No comparison of two sets: compare/ is empty; `unimat compare` makes it."
         return Section("comparison", title, "", [Missing(text)])
-    blocks: list[Block] = [_comparison_table(run.comparisons)]
+    blocks: list[Block] = [_comparison_table(run.comparisons), *_convergence_table(run.comparisons)]
     figures: dict[str, Figure] = {}
     for index, each in enumerate(run.comparisons):
         a, b = str(each.summary.get("a")), str(each.summary.get("b"))
@@ -51,7 +53,7 @@ def _comparison_table(comparisons: list[Comparison]) -> Table:
         matched = [summary.get(key) for key in ("n_a_matched", "n_b_matched")]
         rows.append(
             [
-                f"{summary.get('a')} against {summary.get('b')}",
+                _names(summary),
                 _interval(summary.get("delta_e_form"), signed=True),
                 f"{rate or MISSING}{_rate_interval(summary.get('reduction_rate'))}",
                 number(summary.get("n_pairs")),
@@ -59,13 +61,52 @@ def _comparison_table(comparisons: list[Comparison]) -> Table:
                 " / ".join(number(value) for value in matched),
             ]
         )
+        lowest = summary.get("lowest_energy_pairs") or {}
+        if lowest.get("n_pairs"):
+            rate = share(lowest.get("reduction_rate"), lowest["n_pairs"])
+            rows.append(
+                [
+                    f"{_names(summary)}, lowest of each composition",
+                    _interval(lowest.get("delta_e_form"), signed=True),
+                    f"{rate or MISSING}{_rate_interval(lowest.get('reduction_rate'))}",
+                    number(lowest["n_pairs"]),
+                    number(summary.get("n_compositions")),
+                    MISSING,
+                ]
+            )
     boot = comparisons[0].summary.get("bootstrap") or {}
     level = f"{100 * float(boot.get('level', 0.95)):g} %"
-    caption = (
-        f"A against B. In brackets: {level} bootstrap intervals ({number(boot.get('n'))} draws of whole compositions)"
-    )
+    drawn_things = DRAWN.get(str(boot.get("unit")), DRAWN["composition"])
+    caption = f"A against B. In brackets: {level} bootstrap intervals ({number(boot.get('n'))} draws of {drawn_things})"
     columns = ("A against B", "ΔE_f (eV/atom)", "Reduction rate", "Pairs", "Compositions", "Crystals matched, A / B")
     return Table(caption, columns, rows)
+
+
+def _convergence_table(comparisons: list[Comparison]) -> list[Block]:
+    """Compositions of which at least one structure converged, as Section 3.3 and Appendix 8 of the paper count them."""
+    rows = []
+    for each in comparisons:
+        for side, other in ("ab", "ba"):
+            found = (each.summary.get("convergence") or {}).get(side)
+            if not found:
+                continue
+            rates = [
+                str(share(found.get(key)) or MISSING)
+                for key in ("overall", "where_the_other_converged", "where_the_other_did_not")
+            ]
+            weighted = found.get("weighted") or {}
+            value = weighted.get("value")
+            text = MISSING if value is None else f"{100 * value:.1f} %{_rate_interval(weighted)}"
+            rows.append([str(each.summary.get(side)), str(each.summary.get(other)), *rates, text])
+    if not rows:
+        return []
+    caption = "Compositions of which at least one structure relaxed; the last column weighs both splits (Appendix 8)"
+    columns = ("Set", "The other", "Converged", "Where the other did", "Where the other did not", "Weighted")
+    return [Table(caption, columns, rows, (0, 1))]
+
+
+def _names(summary: dict[str, Any]) -> str:
+    return f"{summary.get('a')} against {summary.get('b')}"
 
 
 def _interval(entry: Any, signed: bool) -> str:

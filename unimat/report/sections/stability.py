@@ -39,6 +39,7 @@ def stability(run: RunFiles, primary: SetFiles | None, max_energy: float) -> Sec
         label = f"Histograms of decomposition energy for {', '.join(drawable)}"
         blocks.append(drawn(figure, "ed", label, caption))
     blocks += _hull(run, primary, max_energy, figures)
+    blocks += _by_reference(judged)
     without = [each.name for each in run.sets.values() if each.stability is None]
     if without:
         blocks.append(Missing(f"No stabilities for: {', '.join(without)}; stability.parquet is not there.", True))
@@ -91,6 +92,42 @@ def _stability_table(judged: list[SetFiles]) -> Table:
                "Stable, unique and novel", "Either, unique and novel", "Lowest E_d (eV/atom)",
                "Median E_d (eV/atom)")  # fmt: skip
     return Table("Stability of each set; the denominator is everything generated", columns, rows)
+
+
+def _by_reference(judged: list[SetFiles]) -> list[Block]:
+    """Counts against each of several references, and the crystals on which they disagree; nothing of one reference."""
+    rows: list[list[str]] = []
+    flips: list[list[str]] = []
+    n_flips = 0
+    for each in judged:
+        summary = each.stability_summary or {}
+        found = summary.get("references") or []
+        if len(found) < 2:
+            continue
+        for one in found:
+            counts = [str(share(one.get(key), each.n_generated) or MISSING) for key in COUNTS]
+            size, n_judged = (number(one.get(key)) for key in ("reference_entries", "n_judged"))
+            rows.append([each.name, str(one.get("reference")), size, n_judged, *counts])
+        about = summary.get("verdict_flips") or {}
+        n_flips += sum(int(pair["flips"]["count"]) for pair in about.get("pairs") or [])
+        flips += [_flip(each.name, row) for row in about.get("first") or []]
+    if not rows:
+        return []
+    columns = ("Set", "Reference", "Phases", "Judged", "Stable", "Metastable", "Stable, unique and novel",
+               "Either, unique and novel")  # fmt: skip
+    blocks: list[Block] = [Table("Stability against each reference; of everything generated", columns, rows, (0, 1))]
+    if flips:
+        caption = f"Disagreements of two references, {len(flips):,} of {n_flips:,}; all are in verdict_flips.parquet"
+        names = ("Set", "Crystal", "Formula", "Verdicts", "E_d (eV/atom)", "Why")
+        blocks.append(Table(caption, names, flips, (0, 1, 2, 3, 5)))
+    return blocks
+
+
+def _flip(name: str, row: dict[str, Any]) -> list[str]:
+    sides = [(row.get(f"verdict_{side}"), row.get(f"reference_{side}")) for side in "ab"]
+    energies = " / ".join(energy(row.get(f"decomposition_energy_{side}"), True) for side in "ab")
+    words = ", ".join(f"{verdict} against “{reference}”" for verdict, reference in sides)
+    return [name, str(row.get("material_id")), str(row.get("formula")), words, energies, str(row.get("why"))]
 
 
 def _energies(one: SetFiles) -> tuple[np.ndarray, int]:

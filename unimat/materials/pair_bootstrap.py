@@ -1,0 +1,64 @@
+"""Confidence intervals of Equations 3 and 4 by the percentile bootstrap.
+
+Pairs of one composition share crystals and are not independent, so whole compositions are drawn, with replacement, with
+all their pairs. Of a single composition (every crystal of Carbon-24 is carbon) there is nothing to draw: crystals of
+either set are drawn instead, and all pairs of the drawn ones are taken.
+"""
+
+import numpy as np
+import pandas as pd
+
+from unimat.materials.stability_settings import CompareSettings
+
+Bounds = dict[str, float | None]
+NO_INTERVALS: tuple[Bounds, Bounds] = {"low": None, "high": None}, {"low": None, "high": None}
+_AT_ONCE = 4_000_000  # numbers held at a time
+
+
+def resampled(pairs: pd.DataFrame) -> str | None:
+    """What the draws consist of: `composition`, `crystal` if there is one composition alone, null without a pair."""
+    n = pairs["composition"].nunique()
+    return None if n == 0 else "composition" if n > 1 else "crystal"
+
+
+def intervals(pairs: pd.DataFrame, settings: CompareSettings) -> tuple[Bounds, Bounds]:
+    """Intervals of the mean difference (eV/atom) and of the share of pairs in which A is lower.
+
+    They are null without a pair or a draw, and where neither set has two crystals to draw from.
+    """
+    unit, rng = resampled(pairs), np.random.default_rng(settings.seed)
+    if unit is None or settings.bootstrap == 0:
+        return NO_INTERVALS
+    draws = _by_composition(pairs, settings, rng) if unit == "composition" else _by_crystal(pairs, settings, rng)
+    if draws is None:
+        return NO_INTERVALS
+    tails = [(1 - settings.level) / 2, (1 + settings.level) / 2]
+    low, high = np.quantile(draws, tails, axis=1).tolist()
+    return {"low": low[0], "high": high[0]}, {"low": low[1], "high": high[1]}
+
+
+def _by_composition(pairs: pd.DataFrame, settings: CompareSettings, rng: np.random.Generator) -> np.ndarray:
+    """(2, draws) mean difference and share of lower pairs, of compositions drawn with replacement."""
+    groups = pairs.assign(lower=pairs["difference"] < 0).groupby("composition")
+    found = groups.agg(n=("difference", "size"), sum=("difference", "sum"), lower=("lower", "sum")).to_numpy(float)
+    step = max(1, _AT_ONCE // len(found))
+    parts = []
+    for at in range(0, settings.bootstrap, step):
+        draws = rng.integers(len(found), size=(min(step, settings.bootstrap - at), len(found)))
+        parts.append(np.stack([each[draws].sum(axis=1) for each in found.T]))
+    n, total, lower = np.concatenate(parts, axis=1)
+    return np.stack([total / n, lower / n])
+
+
+def _by_crystal(pairs: pd.DataFrame, settings: CompareSettings, rng: np.random.Generator) -> np.ndarray | None:
+    """The same of crystals of A and of B drawn with replacement, and all their pairs."""
+    a = pairs.drop_duplicates("material_id_a")["e_form_a"].to_numpy()
+    b = pairs.drop_duplicates("material_id_b")["e_form_b"].to_numpy()
+    if max(len(a), len(b)) < 2:
+        return None
+    found = np.empty((2, settings.bootstrap))
+    for draw in range(settings.bootstrap):
+        ours, theirs = rng.choice(a, len(a)), np.sort(rng.choice(b, len(b)))
+        above = len(b) - np.searchsorted(theirs, ours, side="right")
+        found[:, draw] = ours.mean() - theirs.mean(), above.mean() / len(b)
+    return found
