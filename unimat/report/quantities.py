@@ -100,10 +100,11 @@ def energy_label(energy_type: Mapping[str, Any] | str | None, full: bool = False
 
 
 def rich(text: str) -> Markup:
-    """Text for the page: escaped, E_d and E_f with subscripts, words between backticks as code."""
+    """Text for the page: escaped, E_d and E_f with subscripts, words between backticks as code, an interval apart."""
     marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
     marked = re.sub("(\\d)\u0305", r'<span class="bar">\1</span>', marked)  # few fonts set the combining bar well
     marked = re.sub(r"(\d) (%|m?eV/atom|Å|g/cm³)", "\\1\u00a0\\2", marked)  # a number and its unit on one line
+    marked = re.sub(r" (\[[-−\d.,e ]+\])$", r' <span class="interval">\1</span>', marked)
     return Markup(re.sub(r"\bE_([df])\b|(?<=Δ)E_([df])\b", lambda m: f"<i>E</i><sub>{m[1] or m[2]}</sub>", marked))
 
 

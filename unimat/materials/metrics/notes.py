@@ -47,7 +47,8 @@ def _of_counts(n_crystals: int, n_rejected: int, n_generated: int) -> list[str]:
         found.append(f"{n_generated} crystals were requested, {n_crystals} are here and {n_rejected} were rejected")
     if n_generated > n_crystals:
         what = f"{n_rejected} rejected" if n_generated == n_crystals + n_rejected else "rejected and missing"
-        found.append(f"the {what} crystals count in every denominator and in no numerator")
+        count = "crystal counts" if n_generated - n_crystals == 1 else "crystals count"
+        found.append(f"the {what} {count} in every denominator and in no numerator")
     if n_generated < FEW:
         found.append(f"number of crystals: {n_generated}, so few that the intervals say more than the rates")
     return found
