@@ -14,6 +14,7 @@ from jax.experimental import pallas
 from unimat.model import backend, fused_attention
 from unimat.model.attention import GridAttention
 from unimat.model.devices import within
+from unimat.model.throughput import flops_of
 
 
 def module_and_input(grid, channels, head_dim, n=2):
@@ -87,6 +88,20 @@ def over_two_devices():
 def test_coarse_grids_wide_layers_and_many_slots_are_left_to_xla(shape):
     assert not fused_attention.fits(shape, 1, 64)
     assert fused_attention.fits((2, 20, 162, 256), 1, 64)
+
+
+def test_operations_are_counted_without_kernels(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    module, params, x = module_and_input((2, 8, 8), 8, 8)
+    assert "pallas_call" in str(jax.make_jaxpr(module.apply)(params, x))
+    with backend.without_kernels():
+        assert flops_of(module.apply, params, x) == flops_of_attention(2, 2, 64, 8)
+
+
+def flops_of_attention(n, n_slots, n_cells, channels):
+    """Of a head over cells and one over slots: four projections, and two products with each partner."""
+    tokens = n * n_slots * n_cells
+    return sum(2 * tokens * (4 * channels**2 + 2 * channels * partners) for partners in (n_cells, n_slots))
 
 
 if __name__ == "__main__":

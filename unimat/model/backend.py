@@ -1,6 +1,12 @@
 """What a program that is being traced will run on; the same parameters give the same results on each."""
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import jax
+
+_kernels = contextvars.ContextVar("kernels", default=True)
 
 
 def by_products() -> bool:
@@ -10,7 +16,17 @@ def by_products() -> bool:
 
 def by_kernels() -> bool:
     """Whether on a TPU, for which there are kernels of our own."""
-    return jax.default_backend() == "tpu"
+    return _kernels.get() and jax.default_backend() == "tpu"
+
+
+@contextlib.contextmanager
+def without_kernels() -> Iterator[None]:
+    """While this holds, programs are traced as if there were none, so that their operations can be counted."""
+    token = _kernels.set(False)
+    try:
+        yield
+    finally:
+        _kernels.reset(token)
 
 
 def chunk_of_rows(n: int, bytes_of_row: int, fitting: int) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from unimat.files import write_json
-from unimat.model import devices, losses, networks
+from unimat.model import backend, devices, losses, networks
 from unimat.model.augmentation import Batch, augmented, rotations
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import versions, write_model
@@ -216,7 +216,8 @@ def flops_of_step(
     once = dataclasses.replace(model_settings, remat=False)
     network = networks.build(once, encoding)
     state = jax.eval_shape(lambda: initial_state(network, optimizer, 0))
-    return flops_of(make_step(network, optimizer, encoding, once, settings), state, batch)
+    with backend.without_kernels():
+        return flops_of(make_step(network, optimizer, encoding, once, settings), state, batch)
 
 
 def make_validation(
