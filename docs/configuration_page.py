@@ -10,9 +10,11 @@ from typing import Any
 
 import yaml
 
+from unimat.materials.airss_settings import AirssSettings
 from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
 from unimat.materials.metrics_settings import MetricsSettings
-from unimat.materials.stability_settings import AirssSettings, CompareSettings, HullSettings, RelaxSettings
+from unimat.materials.relax.settings import RelaxSettings
+from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
 from unimat.report.settings import ReportSettings
 

@@ -4,8 +4,8 @@ from pymatgen.core import Composition
 
 from unimat.errors import UserError
 from unimat.materials.airss import compositions, random_search
+from unimat.materials.airss_settings import AirssSettings
 from unimat.materials.lattices import shortest_distance
-from unimat.materials.stability_settings import AirssSettings
 from unimat.materials.structures import to_structure
 
 

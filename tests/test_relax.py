@@ -12,7 +12,7 @@ from unimat.errors import UserError
 from unimat.materials.relax import shard
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.jobs import JobFailed, run
-from unimat.materials.stability_settings import NEWER_POTENTIALS, RelaxSettings, VaspSettings
+from unimat.materials.relax.settings import NEWER_POTENTIALS, RelaxSettings, VaspSettings
 from unimat.materials.structures import from_structure, to_structure
 
 DIAMOND = Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.7), ["C"], [[0, 0, 0]]).get_primitive_structure()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from unimat import crystal_table
+from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.stability_settings import RelaxSettings
 from unimat.materials.structures import check_crystal
 
 FOLDER = Path(str(resources.files("unimat.materials") / "data/silicon_carbon"))

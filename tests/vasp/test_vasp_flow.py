@@ -15,9 +15,10 @@ from unimat.errors import UserError
 from unimat.materials.gather import relaxation_summary
 from unimat.materials.hull import refuse_strangers, shift_sign, stability_table
 from unimat.materials.reference import Reference, from_relaxed
+from unimat.materials.relax.settings import VaspSettings
 from unimat.materials.relax.vasp import energy_type
 from unimat.materials.relax.vasp_stage import last_structure
-from unimat.materials.stability_settings import HullSettings, VaspSettings
+from unimat.materials.stability_settings import HullSettings
 from unimat.materials.structures import to_structure
 
 # MP2020 (Wang et al., Sci. Rep. 11, 15496, 2021, Table 2), eV per atom of the element.

@@ -9,8 +9,8 @@ from vasp_helpers import ALUMINIUM, IRON_OXIDE, SILICON, VALENCES, bottom, fake_
 from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
 from unimat.materials.relax import vasp_inputs
+from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.stability_settings import RelaxSettings
 from unimat.materials.structures import from_structure
 from unimat.settings import load_settings
 

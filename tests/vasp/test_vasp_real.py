@@ -27,9 +27,10 @@ from unimat.materials.reference import Reference
 from unimat.materials.relax import vasp_stage
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.mp2020 import corrected
+from unimat.materials.relax.settings import RelaxSettings, VaspSettings
 from unimat.materials.relax.shard import relaxed_table
 from unimat.materials.relax.vasp import VaspEngine, energy_type
-from unimat.materials.stability_settings import HullSettings, RelaxSettings, VaspSettings
+from unimat.materials.stability_settings import HullSettings
 from unimat.materials.structures import from_structure
 
 pytestmark = pytest.mark.published

@@ -10,8 +10,8 @@ from pymatgen.core import Element, Lattice, Structure
 from stand_in_vasp import depth
 
 from unimat.crystal_table import from_crystals
+from unimat.materials.relax.settings import RelaxSettings, VaspSettings
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.stability_settings import RelaxSettings, VaspSettings
 from unimat.materials.structures import from_structure
 
 STAND_IN = Path(__file__).with_name("stand_in_vasp.py")

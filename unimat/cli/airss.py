@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.materials.airss import random_search
-    from unimat.materials.stability_settings import AirssSettings
+    from unimat.materials.airss_settings import AirssSettings
     from unimat.settings import load_settings
 
     table = random_search(load_settings(AirssSettings, args.settings, "airss"))

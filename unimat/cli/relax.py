@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat.materials.stability_settings import RelaxSettings
+    from unimat.materials.relax.settings import RelaxSettings
     from unimat.settings import load_settings
 
     settings = load_settings(RelaxSettings, args.settings, "relax")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import UserError
-from unimat.materials.stability_settings import AirssSettings
+from unimat.materials.airss_settings import AirssSettings
 from unimat.materials.structures import from_structure
 from unimat.periodic_table import ATOMIC_NUMBER
 

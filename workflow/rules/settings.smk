@@ -11,12 +11,9 @@ from unimat.errors import UserError
 from unimat.materials.datasets import DATASETS
 from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
 from unimat.materials.metrics_settings import MetricsSettings
-from unimat.materials.stability_settings import (
-    AirssSettings,
-    CompareSettings,
-    HullSettings,
-    RelaxSettings,
-)
+from unimat.materials.airss_settings import AirssSettings
+from unimat.materials.relax.settings import RelaxSettings
+from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.model.settings import (
     EncodeSettings,
     ModelSettings,

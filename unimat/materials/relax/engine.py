@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pymatgen.core import Structure
 
-from unimat.materials.stability_settings import RelaxSettings
+from unimat.materials.relax.settings import RelaxSettings
 
 
 @dataclasses.dataclass(frozen=True)

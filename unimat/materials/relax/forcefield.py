@@ -13,7 +13,7 @@ from pymatgen.core import Structure
 
 from unimat.materials.relax.engine import Relaxation, cell_failure
 from unimat.materials.relax.jobs import JobFailed, run
-from unimat.materials.stability_settings import RelaxSettings
+from unimat.materials.relax.settings import RelaxSettings
 
 # CHGNet 0.3.0 was trained on Materials Project energies with the MP2020 corrections applied (Deng et al., Nat. Mach.
 # Intell. 5, 1031, 2023), so that its energies go into a hull as they are, and never beside uncorrected ones.

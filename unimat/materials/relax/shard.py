@@ -16,7 +16,7 @@ from unimat.materials.references.corrections import MP2020
 from unimat.materials.relax import mp2020
 from unimat.materials.relax.engine import Relaxation, make_engine
 from unimat.materials.relax.journal import Journal
-from unimat.materials.stability_settings import VASP_WITHOUT_EFFECT, RelaxSettings
+from unimat.materials.relax.settings import VASP_WITHOUT_EFFECT, RelaxSettings
 from unimat.materials.structures import check_crystal, from_structure, to_structure
 from unimat.settings import as_dict
 

@@ -19,6 +19,7 @@ from unimat.materials.references.corrections import pymatgen_version
 from unimat.materials.references.pseudopotentials import GNOME, MATERIALS_PROJECT
 from unimat.materials.relax import custodian_log
 from unimat.materials.relax.engine import Relaxation, cell_failure
+from unimat.materials.relax.settings import RelaxSettings, VaspSettings
 from unimat.materials.relax.vasp_inputs import (
     InputsMissing,
     check_potentials,
@@ -26,7 +27,6 @@ from unimat.materials.relax.vasp_inputs import (
     vasp_command,
 )
 from unimat.materials.relax.vasp_stage import STATIC, Stage, StageFailed, StageResult, attempts
-from unimat.materials.stability_settings import RelaxSettings, VaspSettings
 
 LARGE_FILES = ("WAVECAR*", "CHG*", "AECCAR*", "ELFCAR*", "LOCPOT*", "WAVEDER*", "PROCAR*", "vaspwave.h5*")
 

@@ -11,7 +11,7 @@ from pymatgen.core import SETTINGS, Structure
 from pymatgen.io.vasp.inputs import PmgVaspPspDirError, PotcarSingle
 
 from unimat.errors import UserError
-from unimat.materials.stability_settings import VaspSettings
+from unimat.materials.relax.settings import VaspSettings
 
 FOLDER_VARIABLE = "PMG_VASP_PSP_DIR"
 

@@ -25,8 +25,8 @@ from pymatgen.io.vasp.inputs import Poscar
 from unimat.errors import UserError
 from unimat.materials.relax import custodian_log
 from unimat.materials.relax.jobs import JobFailed, run
+from unimat.materials.relax.settings import VaspSettings
 from unimat.materials.relax.wall_time import OutOfTime, seconds_left
-from unimat.materials.stability_settings import VaspSettings
 
 log = logging.getLogger("unimat.relax")
 
