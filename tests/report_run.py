@@ -15,6 +15,7 @@ from unimat.files import write_json, write_text
 from unimat.materials import compare, gather, hull, reference
 from unimat.materials.metrics.distributions import distances, properties
 from unimat.materials.metrics.intervals import rate
+from unimat.materials.pairs import all_pairs
 from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.materials.structures import from_structure
 
@@ -77,9 +78,9 @@ def write_run(folder: Path) -> Path:
     for name in ("generated", "test"):
         frames.append(pd.read_parquet(folder / f"sets/{name}/stability.parquet"))
         summaries.append(name)
-    pairs = compare.all_pairs(*frames)
+    pairs = all_pairs(*frames)
     (folder / "compare").mkdir()
-    pairs.to_parquet(folder / "compare/generated_vs_test.parquet", index=False)
+    pairs.table().to_parquet(folder / "compare/generated_vs_test.parquet", index=False)
     numbers = {"a": "generated", "b": "test", "reference": "reference"}
     numbers.update(compare.comparison(pairs, CompareSettings(bootstrap=200)))
     write_json(folder / "compare/generated_vs_test.json", numbers)

@@ -5,13 +5,8 @@ import pandas as pd
 import pytest
 
 from unimat.errors import UserError
-from unimat.materials.compare import (
-    all_pairs,
-    comparison,
-    lowest_pairs,
-    no_common_composition,
-    refuse_different_references,
-)
+from unimat.materials.compare import comparison, no_common_composition, refuse_different_references
+from unimat.materials.pairs import COLUMNS, all_pairs
 from unimat.materials.stability_settings import CompareSettings
 
 
@@ -30,7 +25,7 @@ B = judged("b", [("SiC", -0.25), ("C", 0.25), ("C", 0.10), ("Si2C", 0.0)])
 
 
 def test_all_pairs_of_equal_composition():
-    pairs = all_pairs(A, B)
+    pairs = all_pairs(A, B).table()
     assert pairs[["material_id_a", "material_id_b"]].to_numpy().tolist() == [
         ["a2", "b1"],
         ["a2", "b2"],
@@ -78,7 +73,7 @@ def test_different_references_are_refused():
 
 
 def test_lowest_pairs_are_one_per_composition_and_have_another_name():
-    lowest = lowest_pairs(all_pairs(A, B))
+    lowest = all_pairs(A, B).lowest().table()
     assert lowest[["composition", "material_id_a", "material_id_b"]].to_numpy().tolist() == [
         ["C", "a2", "b2"],
         ["SiC", "a0", "b0"],
@@ -101,7 +96,7 @@ def test_crystals_are_drawn_where_all_have_one_composition():
     assert delta["low"] == pytest.approx(delta["value"] - spread, abs=0.01)
     assert delta["high"] == pytest.approx(delta["value"] + spread, abs=0.01)
     rate = numbers["reduction_rate"]
-    assert rate["low"] < rate["value"] == (pairs["difference"] < 0).mean() < rate["high"]
+    assert rate["low"] < rate["value"] == (pairs.table()["difference"] < 0).mean() < rate["high"]
     assert rate["high"] - rate["low"] < 0.15
     assert numbers["lowest_energy_pairs"]["delta_e_form"]["low"] is None
 
@@ -126,3 +121,35 @@ def test_no_common_composition_is_said_by_name():
     told = no_common_composition(A, judged("c", [("Ge", np.nan)]), ("generated", "test"))
     assert told is not None
     assert told.startswith("no crystal of 'test' has a formation energy (1 crystals)")
+
+
+def test_pairs_are_those_of_a_join():
+    """Against pandas: the same rows, and the same sums over them."""
+    rng = np.random.default_rng(0)
+    a, b = (judged(side, [(f"Si{rng.integers(1, 9)}C", value) for value in rng.normal(size=200)]) for side in "ab")
+    names = {"formula": "composition", "e_form_per_atom_a": "e_form_a", "e_form_per_atom_b": "e_form_b"}
+    joined = a.merge(b, on="formula", suffixes=("_a", "_b")).rename(columns=names)
+    joined["difference"] = joined["e_form_a"] - joined["e_form_b"]
+    joined = joined.sort_values(COLUMNS[:3], ignore_index=True)[COLUMNS]
+    pairs = all_pairs(a, b)
+    pd.testing.assert_frame_equal(pairs.table(), joined)
+    numbers = comparison(pairs, CompareSettings(bootstrap=10))
+    assert numbers["delta_e_form"]["value"] == pytest.approx(joined["difference"].mean(), abs=1e-12)
+    assert numbers["reduction_rate"]["count"] == (joined["difference"] < 0).sum()
+    draw = pairs.table(limit=100, seed=3)
+    assert len(draw) == 100
+    assert len(draw.merge(joined)) == 100
+    assert not draw.equals(pairs.table(limit=100, seed=4))
+
+
+def test_twenty_million_pairs_are_counted_not_listed():
+    rng = np.random.default_rng(0)
+    a, b = (
+        judged("a", [("C", v) for v in rng.normal(size=10_000)]),
+        judged("b", [("C", v) for v in rng.normal(size=2_000)]),
+    )
+    pairs = all_pairs(a, b)
+    numbers = comparison(pairs, CompareSettings(bootstrap=20))
+    assert numbers["n_pairs"] == 20_000_000
+    assert numbers["delta_e_form"]["value"] == pytest.approx(a["e_form_per_atom"].mean() - b["e_form_per_atom"].mean())
+    assert len(pairs.table(1000)) == 1000

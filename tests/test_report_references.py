@@ -10,6 +10,7 @@ from pymatgen.core import Composition
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.materials import compare, hull, reference
 from unimat.materials.convergence import convergence
+from unimat.materials.pairs import all_pairs
 from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.materials.verdict_flips import verdict_flips
 from unimat.report.blocks import Table
@@ -69,7 +70,7 @@ def test_lowest_pairs_and_convergence_have_rows_of_their_own():
     )  # fmt: skip
     other = frame.assign(material_id=["u", "v", "w"], e_form_per_atom=[0.0, 0.3, 0.1], converged=True)
     settings = CompareSettings(bootstrap=50)
-    summary = {"a": "ours", "b": "theirs", **compare.comparison(compare.all_pairs(frame, other), settings)}
+    summary = {"a": "ours", "b": "theirs", **compare.comparison(all_pairs(frame, other), settings)}
     shown = Comparison(summary | {"convergence": convergence(frame, other, settings)}, None)
     table = _comparison_table([shown])
     assert [row[0] for row in table.rows] == ["ours against theirs", "ours against theirs, lowest of each composition"]

@@ -20,15 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--b", required=True, type=Path, help="folder of set B")
     parser.add_argument("--settings", help="compare settings: JSON text, or a JSON or YAML file")
     parser.add_argument("--out-json", required=True, type=Path, help="the comparison's numbers")
-    parser.add_argument("--out-pairs", required=True, type=Path, help="table of all pairs (Parquet)")
+    parser.add_argument("--out-pairs", required=True, type=Path, help="table of pairs (Parquet)")
 
 
 def run(args: argparse.Namespace) -> None:
     import pandas as pd
 
     from unimat.files import existing, read_json, write_json, written_whole
-    from unimat.materials.compare import all_pairs, comparison, no_common_composition, refuse_different_references
+    from unimat.materials.compare import comparison, no_common_composition, refuse_different_references
     from unimat.materials.convergence import convergence
+    from unimat.materials.pairs import all_pairs
     from unimat.materials.stability_settings import CompareSettings
     from unimat.settings import load_settings
 
@@ -37,13 +38,15 @@ def run(args: argparse.Namespace) -> None:
     refuse_different_references(*summaries)
     frames = [pd.read_parquet(existing(folder / "stability.parquet")) for folder in (args.a, args.b)]
     pairs = all_pairs(*frames)
+    table = pairs.table(settings.max_pairs, settings.seed)
     with written_whole(args.out_pairs) as unfinished:
-        pairs.to_parquet(unfinished, index=False)
+        table.to_parquet(unfinished, index=False)
     numbers = {
         "a": summaries[0]["set"],
         "b": summaries[1]["set"],
         "reference": summaries[0]["reference"],
         **comparison(pairs, settings),
+        "n_pairs_in_table": len(table),
         "convergence": convergence(frames[0], frames[1], settings),
     }
     if why := no_common_composition(frames[0], frames[1], (numbers["a"], numbers["b"])):

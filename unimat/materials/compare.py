@@ -6,58 +6,29 @@ import pandas as pd
 
 from unimat.errors import UserError
 from unimat.materials.pair_bootstrap import NO_INTERVALS, intervals, resampled
+from unimat.materials.pairs import Pairs
 from unimat.materials.stability_settings import CompareSettings
 
 
-def all_pairs(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    """Every pair of a crystal of A and one of B with the same reduced composition, both relaxed (set C of Equation 3).
-
-    Args:
-        a, b: stability tables (`unimat hull`).
-
-    Returns:
-        Columns composition, material_id_a, material_id_b, e_form_a, e_form_b and difference (a minus b, eV/atom).
-    """
-    columns = ["material_id", "formula", "e_form_per_atom"]
-    left, right = (frame.loc[frame["e_form_per_atom"].notna(), columns] for frame in (a, b))
-    pairs = left.merge(right, on="formula", suffixes=("_a", "_b"))
-    pairs = pairs.rename(
-        columns={"formula": "composition", "e_form_per_atom_a": "e_form_a", "e_form_per_atom_b": "e_form_b"}
-    )
-    pairs["difference"] = pairs["e_form_a"] - pairs["e_form_b"]
-    order = ["composition", "material_id_a", "material_id_b", "e_form_a", "e_form_b", "difference"]
-    return pairs[order].sort_values(order[:3], ignore_index=True)
-
-
-def lowest_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One pair per composition, the lowest crystal of A with the lowest of B: what the paper plots in Figure 8.
-
-    Args:
-        pairs: of `all_pairs`; of equals, the first ids are taken.
-    """
-    order = ["composition", "e_form_a", "e_form_b", "material_id_a", "material_id_b"]
-    return pairs.sort_values(order).drop_duplicates("composition").reset_index(drop=True)
-
-
-def comparison(pairs: pd.DataFrame, settings: CompareSettings) -> dict[str, Any]:
+def comparison(pairs: Pairs, settings: CompareSettings) -> dict[str, Any]:
     """Mean difference in formation energy and reduction rate with bootstrap confidence intervals.
 
     Args:
         pairs: of `all_pairs`.
 
     Returns:
-        Equations 3 and 4 over all pairs, and the same over `lowest_pairs` under `lowest_energy_pairs`. Without any pair
-        the values are null.
+        Equations 3 and 4 over all pairs, and the same over `pairs.lowest()` under `lowest_energy_pairs`. Without any
+        pair the values are null.
     """
-    lowest = lowest_pairs(pairs)
+    lowest = pairs.lowest()
     # One pair of lowest crystals has nothing to be drawn from: the lowest of a resample is no fair copy of the lowest.
     lowest_intervals = intervals(lowest, settings) if len(lowest) > 1 else NO_INTERVALS
     return {
         "pairs": "all",
         **_equations(pairs, intervals(pairs, settings)),
-        "n_compositions": int(pairs["composition"].nunique()),
-        "n_a_matched": int(pairs["material_id_a"].nunique()),
-        "n_b_matched": int(pairs["material_id_b"].nunique()),
+        "n_compositions": len(pairs.sizes),
+        "n_a_matched": len(pairs.a),
+        "n_b_matched": len(pairs.b),
         "lowest_energy_pairs": {"pairs": "lowest of each composition", **_equations(lowest, lowest_intervals)},
         "bootstrap": {
             "n": settings.bootstrap,
@@ -94,16 +65,11 @@ def refuse_different_references(a: dict, b: dict) -> None:
             )
 
 
-def _equations(pairs: pd.DataFrame, bounds: tuple[dict, dict]) -> dict[str, Any]:
-    lower = int((pairs["difference"] < 0).sum())
-    mean = float(pairs["difference"].mean()) if len(pairs) else None
+def _equations(pairs: Pairs, bounds: tuple[dict, dict]) -> dict[str, Any]:
+    sums, n = pairs.sums(), len(pairs)
+    lower = int(sums["lower"].sum())
     return {
-        "n_pairs": len(pairs),
-        "delta_e_form": {"value": mean, **bounds[0], "unit": "eV/atom"},
-        "reduction_rate": {
-            "value": lower / len(pairs) if len(pairs) else None,
-            **bounds[1],
-            "count": lower,
-            "of": len(pairs),
-        },
+        "n_pairs": n,
+        "delta_e_form": {"value": float(sums["sum"].sum()) / n if n else None, **bounds[0], "unit": "eV/atom"},
+        "reduction_rate": {"value": lower / n if n else None, **bounds[1], "count": lower, "of": n},
     }

@@ -6,8 +6,8 @@ either set are drawn instead, and all pairs of the drawn ones are taken.
 """
 
 import numpy as np
-import pandas as pd
 
+from unimat.materials.pairs import Pairs, n_lower
 from unimat.materials.stability_settings import CompareSettings
 
 Bounds = dict[str, float | None]
@@ -15,13 +15,13 @@ NO_INTERVALS: tuple[Bounds, Bounds] = {"low": None, "high": None}, {"low": None,
 _AT_ONCE = 4_000_000  # numbers held at a time
 
 
-def resampled(pairs: pd.DataFrame) -> str | None:
+def resampled(pairs: Pairs) -> str | None:
     """What the draws consist of: `composition`, `crystal` if there is one composition alone, null without a pair."""
-    n = pairs["composition"].nunique()
+    n = len(pairs.sizes)
     return None if n == 0 else "composition" if n > 1 else "crystal"
 
 
-def intervals(pairs: pd.DataFrame, settings: CompareSettings) -> tuple[Bounds, Bounds]:
+def intervals(pairs: Pairs, settings: CompareSettings) -> tuple[Bounds, Bounds]:
     """Intervals of the mean difference (eV/atom) and of the share of pairs in which A is lower.
 
     They are null without a pair or a draw, and where neither set has two crystals to draw from.
@@ -37,10 +37,9 @@ def intervals(pairs: pd.DataFrame, settings: CompareSettings) -> tuple[Bounds, B
     return {"low": low[0], "high": high[0]}, {"low": low[1], "high": high[1]}
 
 
-def _by_composition(pairs: pd.DataFrame, settings: CompareSettings, rng: np.random.Generator) -> np.ndarray:
+def _by_composition(pairs: Pairs, settings: CompareSettings, rng: np.random.Generator) -> np.ndarray:
     """(2, draws) mean difference and share of lower pairs, of compositions drawn with replacement."""
-    groups = pairs.assign(lower=pairs["difference"] < 0).groupby("composition")
-    found = groups.agg(n=("difference", "size"), sum=("difference", "sum"), lower=("lower", "sum")).to_numpy(float)
+    found = pairs.sums().to_numpy()
     step = max(1, _AT_ONCE // len(found))
     parts = []
     for at in range(0, settings.bootstrap, step):
@@ -50,15 +49,13 @@ def _by_composition(pairs: pd.DataFrame, settings: CompareSettings, rng: np.rand
     return np.stack([total / n, lower / n])
 
 
-def _by_crystal(pairs: pd.DataFrame, settings: CompareSettings, rng: np.random.Generator) -> np.ndarray | None:
+def _by_crystal(pairs: Pairs, settings: CompareSettings, rng: np.random.Generator) -> np.ndarray | None:
     """The same of crystals of A and of B drawn with replacement, and all their pairs."""
-    a = pairs.drop_duplicates("material_id_a")["e_form_a"].to_numpy()
-    b = pairs.drop_duplicates("material_id_b")["e_form_b"].to_numpy()
+    a, b = pairs.a["e_form"].to_numpy(), pairs.b["e_form"].to_numpy()
     if max(len(a), len(b)) < 2:
         return None
     found = np.empty((2, settings.bootstrap))
     for draw in range(settings.bootstrap):
-        ours, theirs = rng.choice(a, len(a)), np.sort(rng.choice(b, len(b)))
-        above = len(b) - np.searchsorted(theirs, ours, side="right")
-        found[:, draw] = ours.mean() - theirs.mean(), above.mean() / len(b)
+        ours, theirs = rng.choice(a, len(a)), rng.choice(b, len(b))
+        found[:, draw] = ours.mean() - theirs.mean(), n_lower(ours, theirs) / (len(a) * len(b))
     return found

@@ -133,9 +133,11 @@ class CompareSettings:
     Attributes:
         bootstrap: number of bootstrap draws.
         level: coverage of the confidence intervals.
-        seed: of the bootstrap.
+        seed: of the bootstrap, and of the draw of pairs.
+        max_pairs: rows of the table of pairs; of more pairs a draw is written down. The numbers are those of all.
     """
 
     bootstrap: int = 1000
     level: float = 0.95
     seed: int = 0
+    max_pairs: int = 1_000_000

@@ -30,8 +30,10 @@ def comparison(run: RunFiles) -> Section:
             continue
         figure = pairs_figure(differences, a, b, each.summary.get("delta_e_form") or {})
         figures["per_composition" if not figures else f"per_composition_{a}_vs_{b}"] = figure
+        total = each.summary.get("n_pairs") or len(differences)
+        drawn_of = f" (a draw of all {total:,})" if total > len(differences) else ""
         caption = (
-            f"Formation energy of {a} minus {b} for {len(differences):,} pairs of one composition, "
+            f"Formation energy of {a} minus {b} for {len(differences):,} pairs of one composition{drawn_of}, "
             f"energies by {_pair_engine(run, each)}. Below zero {a} is lower. "
             "Line and band: mean (Equation 3) and its interval."
         )
