@@ -56,7 +56,8 @@ def given(entry: Mapping[str, Any], key: str) -> Given:
     correction = float(entry.get("correction") or sum(map(_value, adjustments))) if tells else None
     energy = entry["energy"]
     return Given(
-        entry_id=str(data.get("material_id") or own.removesuffix(f"-{run_type}")),
+        # Alexandria's ids are called mat_id.
+        entry_id=str(data.get("material_id") or data.get("mat_id") or own.removesuffix(f"-{run_type}")),
         formula=_formula(entry["composition"]),
         energy=energy + correction if isinstance(energy, int | float) and correction else energy,
         correction=correction,
