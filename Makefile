@@ -10,7 +10,7 @@ READY := $(VENV)/.complete
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint format docs bench profiles constraints clean
+.PHONY: help env gpaw demo test test-slow lint format docs bench profiles constraints clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## dataset to report on silicon-carbon, about ten minutes on 2 cores
 	$(BIN)/snakemake --cores $(CORES)
 	@$(BIN)/python workflow/scripts/show_headline.py results/demo
+
+gpaw: $(READY)  ## add GPAW, built with libxc-dev libopenblas-dev libfftw3-dev libopenmpi-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpaw]'
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadscope
@@ -54,9 +57,9 @@ docs: $(READY)  ## the pages, into site/
 bench: $(READY)  ## run tests/benchmarks/*.py, write docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks
 
-profiles: $(READY)  ## let `snakemake --profile tpu` and `--profile slurm` find profiles/
+profiles: $(READY)  ## let `snakemake --profile slurm`, `pbs` and `tpu` find profiles/
 	@folder=$$($(BIN)/python -c 'from snakemake.common import get_appdirs; print(get_appdirs().user_config_dir)') && \
-	mkdir -p "$$folder" && for name in slurm tpu; do \
+	mkdir -p "$$folder" && for name in slurm pbs tpu; do \
 		link="$$folder/$$name"; \
 		if [ -e "$$link" ] && [ ! -L "$$link" ]; then \
 			echo "$$link is there and is no link; move it away, or use --workflow-profile $$name" >&2; exit 1; \

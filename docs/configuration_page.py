@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 
 from unimat.materials.airss_settings import AirssSettings
+from unimat.materials.dynamics.settings import MdSettings
 from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
 from unimat.materials.metrics_settings import MetricsSettings
 from unimat.materials.relax.settings import RelaxSettings
+from unimat.materials.screen_settings import ScreenSettings
 from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
 from unimat.report.settings import ReportSettings
@@ -29,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "metrics": MetricsSettings,
     "relax": RelaxSettings,
     "hull": HullSettings,
+    "md": MdSettings,
     "compare": CompareSettings,
     "report": ReportSettings,
 }
@@ -38,7 +41,11 @@ KEYS_OF_RULES: dict[str, Any] = {
     "metrics.reference_split": "test",
     "relax.sets": [],
     "relax.shards": 1,
+    "relax.by_set": {},
+    "relax.cache": None,
     "hull.sets": [],
+    "hull.by_set": {},
+    "md.sets": [],
     "compare.pairs": [],
 }
 REQUIRED = "required"
@@ -85,7 +92,7 @@ def origins_of_sets() -> Iterator[str]:
     schema = read_schema("sets.schema.yaml")
     yield f"\nA set comes from {words_of(schema['properties']['from'])}.\n"
     # The options of a set from a file or from a search have defaults in a settings class, too.
-    borrowed = {"sample": SampleSettings, "file": ConvertSettings, "airss": AirssSettings}
+    borrowed = {"sample": SampleSettings, "file": ConvertSettings, "airss": AirssSettings, "screen": ScreenSettings}
     for origin in schema["properties"]["from"]["enum"]:
         form = schema["$defs"][origin]
         properties = {name: resolved(part) for name, part in form["properties"].items() if name != "from"}
@@ -102,8 +109,9 @@ def rows(properties: dict[str, Any], prefix: str, defaults: dict[str, Any]) -> I
     """Key, type and bounds, default, and meaning of each property; those of a mapping follow it."""
     for name, part in properties.items():
         key = prefix + name
-        if "$ref" in part or key == "sets":
+        if key == "sets" or ("$ref" in part and "#/" not in part["$ref"]):  # a part of the page of its own
             continue
+        part = resolved(part)
         inner = part.get("properties") or {}
         named = part.get("additionalProperties")
         if isinstance(named, dict) and "properties" in named:

@@ -214,17 +214,23 @@ def test_a_run_of_several_sittings_has_no_total(tmp_path: Path):
 @pytest.mark.usefixtures("scripts")
 def test_all_scripts_are_benchmarks_or_known_not_to_be():
     assert imported("run_all").names() == [
+        "airss",
+        "dft",
         "encode_roundtrip",
         "evaluation",
         "fingerprints",
+        "finished",
+        "forcefield",
         "hull",
         "hull_published",
         "hull_reference",
         "ingest",
         "ingest_scale",
+        "job_stores",
         "loader",
         "matching",
         "network",
+        "report",
         "sampling",
         "sharding",
         "stages",

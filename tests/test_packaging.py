@@ -14,8 +14,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-# Extras that a machine of its own needs; the environment leaves them out.
-ELSEWHERE = {"tpu", "cuda"}
+ACCELERATORS = {"tpu", "cuda"}
+# Extras that need a machine of its own, or system packages to be built with; the environment leaves them out.
+ELSEWHERE = {*ACCELERATORS, "gpaw"}
 # conda-forge's names where they are not the package's.
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "playwright": "playwright-python"}
 
@@ -64,7 +65,7 @@ def test_conda_has_the_same_versions_of_the_same_packages():
 def test_accelerator_extras_ask_for_the_same_jax():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     base = next(Requirement(line) for line in project["dependencies"] if line.startswith("jax"))
-    for extra in ELSEWHERE:
+    for extra in ACCELERATORS:
         (jax,) = map(Requirement, project["optional-dependencies"][extra])
         assert (jax.name, jax.specifier) == ("jax", base.specifier)
 

@@ -11,7 +11,7 @@ from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError
 from unimat.materials.relax import shard
 from unimat.materials.relax.engine import Relaxation
-from unimat.materials.relax.jobs import JobFailed, run
+from unimat.materials.relax.jobs.run import JobFailed, run
 from unimat.materials.relax.settings import NEWER_POTENTIALS, RelaxSettings, VaspSettings
 from unimat.materials.structures import from_structure, to_structure
 
@@ -145,7 +145,7 @@ def test_failing_job_tells_why():
 
 def test_vasp_flow_is_the_papers_protocol():
     """Appendix 7: two relaxations and a static run; 520 eV, +U, ferromagnetic start, gamma-centred k-points."""
-    from unimat.materials.relax.vasp import VaspEngine
+    from unimat.materials.relax.vasp.engine import VaspEngine
 
     newer = {symbol: f"{symbol}_new" for symbol in NEWER_POTENTIALS}
     vasp = VaspSettings(command="srun vasp_std", user_incar_settings={"NCORE": 4}, potcars=newer)

@@ -23,6 +23,7 @@ from unimat.report.page import make_report
 from unimat.report.run_files import read_config, read_run
 from unimat.report.settings import ReportSettings
 
+RATES = {"rates_by_n_atoms", "rates_by_n_elements"}
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 HEADLINES = {
     "type": "array",
@@ -157,7 +158,9 @@ def test_page_is_self_contained_and_safe(html, page):
     fetched = [each for each in page.addresses if not each.startswith(("#", "data:", "dataset/"))]
     assert fetched == []
     assert "http://" not in html.replace("http://www.w3.org/", "")
-    assert not re.search(r"<script|@import|url\(http", html)
+    assert "https://" not in html
+    assert not re.search(r"<script[^>]* src|@import|url\(http", html)
+    assert "default-src 'none'" in html  # the browser refuses whatever slips through
     assert "Silicon &amp; carbon &lt;demo&gt;" in html
     assert len(html.encode()) < 2_000_000
 
@@ -165,13 +168,14 @@ def test_page_is_self_contained_and_safe(html, page):
 def test_ids_are_unique_and_every_reference_finds_its_own(html, page):
     assert len(page.ids) == len(set(page.ids))
     wanted = set(re.findall(r"url\(#([^)]+)\)", html)) | {a[1:] for a in page.addresses if a.startswith("#")}
+    wanted = {each for each in wanted if not each.startswith("crystal=")}  # the script's addresses of crystals
     assert wanted <= set(page.ids)
 
 
 def test_every_figure_says_what_it_shows(html, page):
     assert (
-        len(page.labelled) == html.count("<svg ") == 1 + 4 + 2 + 4 + 1
-    )  # loss, distributions, E_d and hull, crystals, pairs
+        len(page.labelled) == html.count("<svg ") == 1 + 5 + 2 + 2 + 4 + 1
+    )  # loss, distributions, rates by size, E_d and hull, crystals, pairs
     assert all(len(label) > 10 for label in page.labelled)
     assert html.count("<caption>") == html.count("<table>")
 
@@ -253,7 +257,7 @@ def test_command_line_writes_page_headline_and_figures(run_dir, tmp_path, capsys
     assert all(re.search(r"\d+ of \d+|eV/atom", line) for line in lines[1:])
     jsonschema.validate(json.loads((tmp_path / "headline.json").read_text()), HEADLINES)
     names = {path.stem for path in (tmp_path / "figures").iterdir()}
-    assert names == {"loss", "distributions", "decomposition_energy", "hull", "per_composition"}
+    assert names == {"loss", "distributions", "decomposition_energy", "hull", "per_composition", *RATES}
     assert "var(--" not in (tmp_path / "figures/loss.svg").read_text()
     text = out.read_text()
     assert "<title>&lt;b&gt;</title>" in text

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from unimat.materials.airss_settings import AirssSettings
+from unimat.materials.dynamics.settings import MdSettings
 from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
 from unimat.materials.metrics_settings import MetricsSettings
 from unimat.materials.relax.settings import RelaxSettings
+from unimat.materials.screen_settings import ScreenSettings
 from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
 from unimat.report.settings import ReportSettings
@@ -29,14 +31,16 @@ SETTINGS = {
     "metrics": MetricsSettings,
     "relax": RelaxSettings,
     "hull": HullSettings,
+    "md": MdSettings,
     "compare": CompareSettings,
     "report": ReportSettings,
 }
 # Keys that wire the workflow and that no command sees.
 OF_THE_WORKFLOW = {
     "metrics": {"sets", "reference_split"},
-    "relax": {"sets", "shards"},
-    "hull": {"sets"},
+    "relax": {"sets", "shards", "by_set", "cache"},
+    "hull": {"sets", "by_set"},
+    "md": {"sets"},
     "compare": {"pairs"},
 }
 OF_THE_RUN = {"run", "seed", "require_accelerator", "sets"}
@@ -44,6 +48,14 @@ OF_THE_RUN = {"run", "seed", "require_accelerator", "sets"}
 
 def schema(name: str) -> dict[str, Any]:
     return yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8"))
+
+
+def resolved(values: dict[str, Any]) -> dict[str, Any]:
+    """What a reference such as ``relax.schema.yaml#/properties/vasp`` points at."""
+    if "#/" not in values.get("$ref", ""):
+        return values
+    name, _, pointer = values["$ref"].partition(".schema.yaml#/properties/")
+    return schema(name)["properties"][pointer]
 
 
 def inner(hint: Any) -> list[Any]:
@@ -63,7 +75,7 @@ def compare(kind: Any, properties: dict[str, Any], where: str) -> None:
     hints = typing.get_type_hints(kind)
     assert properties.keys() == {field.name for field in dataclasses.fields(kind)}, where
     for name, hint in hints.items():
-        described = properties[name]
+        described = resolved(properties[name])
         options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
         assert allows(described, "null") == (type(None) in options), f"{where}.{name}"
         choices = [option for option in options if typing.get_origin(option) is typing.Literal]
@@ -93,6 +105,8 @@ def test_options_of_a_set_are_those_of_the_command_that_makes_it():
     assert kinds["sample"]["properties"].keys() == fields[SampleSettings] | {"from"}
     assert kinds["airss"]["properties"].keys() == fields[AirssSettings] | {"from"}
     assert kinds["file"]["properties"].keys() == fields[ConvertSettings] | {"from", "path"}
+    screen = {key: each for key, each in kinds["screen"]["properties"].items() if key not in ("from", "of")}
+    compare(ScreenSettings, screen, "sets.screen")
     assert kinds.keys() == set(schema("sets")["properties"]["from"]["enum"])
 
 

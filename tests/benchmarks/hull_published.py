@@ -3,11 +3,15 @@
 DiffCSP_mp_20_NO_RELAX.ehull.csv.gz has CHGNet's energies above a Materials Project hull of the first 1,000 crystals of
 DiffCSP_mp_20.pt as generated; CDVAE.csv has E_d of crystals that CDVAE generated and DFT relaxed, whose CIF files lie
 beside it. Both are judged here by CHGNet single points, as the files have them, against mp_materials_summary.csv with
-MP2020 corrections. Needs UNIMAT_DATA_DIR. docs/stability.md says where the differences come from.
+MP2020 corrections. DiffCSP_mp_20.ehull.csv.gz has the energies after relaxation by CHGNet: --relax N relaxes the first
+N here too (some 3 s each on one core, kept in --cache).
+
+Needs UNIMAT_DATA_DIR. docs/stability.md says where the differences come from.
 """
 
 import argparse
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,8 @@ from unimat.materials.hulls import Hulls
 from unimat.materials.ingest import read_crystals
 from unimat.materials.metrics.energies import energies
 from unimat.materials.references.build import build
+from unimat.materials.relax.settings import RelaxSettings
+from unimat.materials.relax.shard import relax_shard
 from unimat.materials.stability_settings import ReferenceSettings
 
 HULL = "hull/mp_materials_summary.csv"
@@ -36,6 +42,17 @@ def diffcsp(folder: Path, n: int) -> tuple[list[Crystal], np.ndarray]:
     table, _ = read_crystals(folder / f"{DIFFCSP}.pt", None, 1)
     published = pd.read_csv(folder / f"{DIFFCSP}_NO_RELAX.ehull.csv.gz").set_index("str_ind")["corrected_chgnet_ehull"]
     return list(table.take(range(n))), published.reindex(range(n)).to_numpy(float)
+
+
+def relaxed(folder: Path, n: int, cache: str | None) -> tuple[list[Crystal], np.ndarray, np.ndarray]:
+    """The first `n` of DiffCSP's crystals relaxed by CHGNet, with energies, eV/atom, and the published ones' E_d."""
+    table, _ = read_crystals(folder / f"{DIFFCSP}.pt", None, 1)
+    settings = RelaxSettings(optimizer="FIRE", fmax=0.1)
+    with tempfile.TemporaryDirectory() as temporary:
+        done = relax_shard(table.take(range(n)), settings, Path(cache or temporary) / "relax")
+    published = pd.read_csv(folder / f"{DIFFCSP}.ehull.csv.gz").set_index("str_ind")["corrected_chgnet_ehull"]
+    values = np.where(done.column("converged"), done.column("energy_per_atom"), np.nan).astype(float)
+    return list(done), values, published.reindex(range(n)).to_numpy(float)
 
 
 def cdvae(folder: Path, n: int) -> tuple[list[Crystal], np.ndarray]:
@@ -57,9 +74,8 @@ def cdvae(folder: Path, n: int) -> tuple[list[Crystal], np.ndarray]:
     return crystals, np.array(published)
 
 
-def judged(crystals: list[Crystal], known: Hulls, cache: str | None, processes: int) -> np.ndarray:
-    """E_d by CHGNet as the crystals are, eV/atom; NaN where the reference lacks an element."""
-    values = energies(crystals, "chgnet", processes, cache).values
+def judged(crystals: list[Crystal], values: np.ndarray, known: Hulls) -> np.ndarray:
+    """E_d of energies by CHGNet, eV/atom; NaN where the reference lacks an element."""
     atoms = [np.unique(crystal.atomic_numbers, return_counts=True) for crystal in crystals]
     rows = [row for row, (numbers, _) in enumerate(atoms) if not known.missing(numbers) and np.isfinite(values[row])]
     verdicts = known.verdicts([(atoms[row][0].tolist(), atoms[row][1].tolist()) for row in rows], values[rows].tolist())
@@ -89,6 +105,7 @@ def main() -> None:
     parser.add_argument("--crystals", type=int, default=1000, help="of each set, at most (default: 1000)")
     parser.add_argument("--processes", type=int, default=2, help="(default: 2)")
     parser.add_argument("--cache", help="folder that keeps the energies")
+    parser.add_argument("--relax", type=int, default=0, metavar="N", help="relax so many of DiffCSP's (default: none)")
     args = parser.parse_args()
     folder = Path(os.environ["UNIMAT_DATA_DIR"]) if "UNIMAT_DATA_DIR" in os.environ else None
     if folder is None:
@@ -96,7 +113,11 @@ def main() -> None:
     known, figures = hulls(args.processes), []
     for name, read in (("DiffCSP", diffcsp), ("CDVAE", cdvae)):
         crystals, published = read(folder, args.crystals)
-        figures += agreement(name, judged(crystals, known, args.cache, args.processes), published)
+        values = energies(crystals, "chgnet", args.processes, args.cache).values
+        figures += agreement(name, judged(crystals, values, known), published)
+    if args.relax:
+        crystals, values, published = relaxed(folder, args.relax, args.cache)
+        figures += agreement("DiffCSP, relaxed", judged(crystals, values, known), published)
     finish("hull_published", figures)
 
 

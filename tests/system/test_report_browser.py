@@ -1,49 +1,11 @@
 """The report in a real browser: Debian's Chromium, without a window and without a network."""
 
-import os
-import shutil
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the run folder is made by the same code as in test_report.py
-from report_run import write_run
-
-from unimat.report.page import make_report
-from unimat.report.run_files import read_run
-from unimat.report.settings import ReportSettings
 
 pytestmark = pytest.mark.system
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-INSTALL = "no Chromium; apt-get install -y --no-install-recommends chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-             "--disable-component-update", "--no-first-run"]  # fmt: skip
 WIDTHS = (1280, 390)
 PATIENCE = 180_000  # ms; starting a browser on a busy machine takes its time
-
-
-@pytest.fixture(scope="module")
-def browser():
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        (pytest.fail if os.environ.get("UNIMAT_REQUIRE_SYSTEM") else pytest.skip)(INSTALL)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS, timeout=PATIENCE)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def page_file(tmp_path_factory) -> Path:
-    run_dir = write_run(tmp_path_factory.mktemp("results") / "demo")
-    path = run_dir / "report.html"
-    report = make_report(read_run(run_dir), ReportSettings(best=4), path)
-    path.write_text(report.html, encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="module", params=WIDTHS)
@@ -70,7 +32,7 @@ def test_every_picture_is_drawn(opened):
     boxes = page.eval_on_selector_all(
         "main svg", "all => all.map(svg => { const b = svg.getBBox(); return [svg.clientWidth, b.width, b.height] })"
     )
-    assert len(boxes) == 12
+    assert len(boxes) == 15
     assert all(min(box) > 50 for box in boxes)
 
 

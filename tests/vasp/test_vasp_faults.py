@@ -6,6 +6,7 @@ ones with the same words otherwise.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -146,8 +147,12 @@ def test_what_cannot_be_mended_is_a_row_with_its_reason(stand_in):
 @pytest.mark.parametrize("fault", ["truncated", "killed"])
 def test_an_output_cut_short_is_computed_once_more(stand_in, fault):
     """A torn vasprun.xml, or VASP killed on its own: again from the last structure, and the torn files stay."""
+    undisturbed = stand_in.relax(SILICON)[0].properties["initial_energy_per_atom"]
+    shutil.rmtree(stand_in.work)
+    (stand_in.folder / "calls.jsonl").unlink()
     stand_in.plan({"Si2": {"relax_1": [fault]}})
     table = stand_in.relax(SILICON)
+    assert table[0].properties["initial_energy_per_atom"] == pytest.approx(undisturbed, abs=1e-7)
     assert table[0].properties["energy_per_atom"] == pytest.approx(bottom(SILICON), abs=1e-7)
     assert stand_in.stages == ["relax_1", *STAGES]
     left = Poscar.from_str((stand_in.raw("relax_1.attempt_1") / "CONTCAR").read_text()).structure

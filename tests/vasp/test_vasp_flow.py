@@ -16,8 +16,8 @@ from unimat.materials.gather import relaxation_summary
 from unimat.materials.hull import refuse_strangers, shift_sign, stability_table
 from unimat.materials.reference import Reference, from_relaxed
 from unimat.materials.relax.settings import VaspSettings
-from unimat.materials.relax.vasp import energy_type
-from unimat.materials.relax.vasp_stage import last_structure
+from unimat.materials.relax.vasp.engine import energy_type
+from unimat.materials.relax.vasp.stage import last_structure
 from unimat.materials.stability_settings import HullSettings
 from unimat.materials.structures import to_structure
 

@@ -24,12 +24,12 @@ from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
 from unimat.crystal_table import from_crystals
 from unimat.materials.hull import stability_table
 from unimat.materials.reference import Reference
-from unimat.materials.relax import vasp_stage
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.mp2020 import corrected
 from unimat.materials.relax.settings import RelaxSettings, VaspSettings
 from unimat.materials.relax.shard import relaxed_table
-from unimat.materials.relax.vasp import VaspEngine, energy_type
+from unimat.materials.relax.vasp import stage as vasp_stage
+from unimat.materials.relax.vasp.engine import VaspEngine, energy_type
 from unimat.materials.stability_settings import HullSettings
 from unimat.materials.structures import from_structure
 
@@ -116,7 +116,7 @@ def static_of(name: str) -> dict:
 
 def parsed(name: str, folder: Path) -> Relaxation:
     """Row of the engine for the static calculation, without corrections."""
-    result = vasp_stage._result(get_vasp_task_document(unpacked(name, "static", folder)))
+    result = vasp_stage.stage_result(get_vasp_task_document(unpacked(name, "static", folder)))
     n_atoms = len(result.structure)
     return Relaxation(
         result.structure, result.energy / n_atoms, result.first_energy / n_atoms, result.fmax, result.n_steps, True,

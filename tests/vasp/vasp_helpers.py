@@ -16,7 +16,7 @@ from unimat.materials.structures import from_structure
 
 STAND_IN = Path(__file__).with_name("stand_in_vasp.py")
 # Valence electrons of the Materials Project's potentials that the tests ask for; the newer ones have the same.
-VALENCES = {"Al": 3, "Si": 4, "O": 6, "Fe_pv": 14, "Li_sv": 3, "Li_sv_new": 3, "Zn": 12, "F": 7}
+VALENCES = {"Al": 3, "H": 1, "Si": 4, "O": 6, "Fe_pv": 14, "Li_sv": 3, "Li_sv_new": 3, "Zn": 12, "F": 7}
 NEWER = {"Li": "Li_sv_new", "Na": "Na_pv_new", "Mg": "Mg_pv_new", "Ge": "Ge_d_new", "Ga": "Ga_d_new"}
 
 ALUMINIUM = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.3), ["Al"], [[0, 0, 0]]).get_primitive_structure()

@@ -62,6 +62,11 @@ class Run:
         path = self.folder / "config/config.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+        for beside in (ROOT / "config").iterdir():
+            if beside.is_dir():
+                shutil.copytree(beside, path.parent / beside.name, dirs_exist_ok=True)
+            elif beside.suffix == ".csv":
+                shutil.copy(beside, path.parent)
         return path
 
     def calls(self) -> list[str]:

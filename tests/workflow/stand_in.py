@@ -11,6 +11,8 @@ NAMES = {
     "sample": ["crystals.parquet", "rejected.parquet", "sampling.json"],
     "select": ["crystals.parquet", "rejected.parquet"],
     "airss": ["crystals.parquet", "rejected.parquet"],
+    "screen": ["crystals.parquet", "rejected.parquet", "screen.json", "core_hours.csv"],
+    "agreement": ["agreement.json", "agreement.parquet"],
     "reference": ["reference.parquet", "reference.json"],
     "hull": ["stability.parquet", "stability.json", "stability_by_reference.parquet", "verdict_flips.parquet"],
     "fetch": ["manifest.json"],

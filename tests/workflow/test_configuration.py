@@ -12,14 +12,19 @@ from tests.workflow.conftest import ROOT, Run
 RULES = ROOT / "workflow/rules"
 
 
-def complaint(values: dict[str, Any]) -> str:
-    """What the workflow's own checks say about a configuration; they are plain Python, run here without Snakemake."""
+def read_configuration(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a configuration that passes the workflow's own checks: plain Python, run here without Snakemake."""
     fake = types.SimpleNamespace(basedir=str(ROOT / "workflow"), configfiles=["config/mine.yaml"])
     space: dict[str, Any] = {"workflow": fake, "config": values}
-    for name in ("validate.smk", "settings.smk"):
+    for name in ("validate.smk", "settings.smk", "by_set.smk"):
         exec(compile((RULES / name).read_text(encoding="utf-8"), name, "exec"), space)
+    return space["read_configuration"]()
+
+
+def complaint(values: dict[str, Any]) -> str:
+    """What the workflow's own checks say about a configuration that they refuse."""
     with pytest.raises(SystemExit) as stopped:
-        space["read_configuration"]()
+        read_configuration(values)
     return str(stopped.value)
 
 
@@ -44,7 +49,7 @@ def demo(**changes: Any) -> dict[str, Any]:
         ({"train__steps": "many"}, "train.steps is 'many'; it must be of type integer"),
         ({"model__dropout": 1.5}, "model.dropout is 1.5; it must be at most 0.95"),
         ({"encode__columns": [18]}, "encode.columns.0 is 18; it must be at most 17"),
-        ({"relax__engine": "chgnett"}, "relax.engine is 'chgnett'; did you mean 'chgnet'? (one of chgnet, vasp)"),
+        ({"relax__engine": "chgnett"}, "relax.engine is 'chgnett'; did you mean 'chgnet'? (one of chgnet, "),
         ({"run": "my run"}, "run is 'my run'; it must match ^[A-Za-z0-9]"),
         ({"sets__Test": {"from": "sample"}}, "'Test'; it must match ^[a-z]"),
         ({"sets__test__from": "spilt"}, "sets.test.from is 'spilt'; did you mean 'split'?"),
@@ -70,6 +75,11 @@ def demo(**changes: Any) -> dict[str, Any]:
         ({"report__set": "tst"}, "report.set names 'tst'"),
         ({"train__warmup_steps": 10**6}, "train: warmup_steps must lie in [0, "),
         ({"model__fourier_features": 4}, "model: fourier_features are for coordinate_form raw"),
+        (
+            {"sets__mine": {"from": "file", "path": "my.cif"}},
+            "sets.mine.path names 'my.cif', and there is no such file",
+        ),
+        ({"hull__known": ["old.parquet"]}, "hull.known[0] names 'old.parquet', and there is no such file or folder"),
         ({"sets": "config/no.tsv"}, "sets: no sheet 'config/no.tsv'; give a tab-separated file"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -1,8 +1,10 @@
-"""Say what would go wrong if a training started here.
+"""Say what would go wrong if a training started here, or jobs were submitted.
 
-One line each: packages, devices, environment, processes; with a profile, its accelerator and launcher; with settings
-or a configuration, whether they are sound, the batch can be shared out, and the run fits the devices' memory and the
-disk. A line starts with `ok` or `problem`, and a problem ends with its remedy. Exit code 1 if there is any.
+One line each: packages, devices, environment, processes; with a profile, its accelerator and launcher, and of a cluster
+whether it answers, and partition, account, hours and memory are what the jobs need; with settings or a configuration,
+whether they are sound, the batch can be shared out, and the run fits the devices' memory and the disk; where VASP
+relaxes a set, its command, potentials and disk. A line starts with `ok` or `problem`, and a problem ends with its
+remedy. Exit code 1 if there is any.
 """
 
 import argparse
@@ -16,6 +18,12 @@ EXAMPLE = "unimat doctor --profile tpu --config config/paper.yaml"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", metavar="NAME", help="folder of a profile, or its name in profiles/")
+    parser.add_argument(
+        "--rules", metavar="DIR", default="workflow/rules", help="of the workflow (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--probe", action="store_true", help="run one small job on the cluster, which says whether it finds unimat"
+    )
     parser.add_argument("--config", metavar="FILE", help="configuration of a run")
     parser.add_argument("--encoded", metavar="DIR", help="folder of `unimat encode`, in place of --config's encode")
     parser.add_argument("--model-settings", metavar="FILE_OR_JSON", help="model section, in place of --config's")
@@ -49,10 +57,28 @@ def _findings(args: argparse.Namespace) -> Any:
                 yield doctor.Finding("accelerator", f"profile {args.profile}, {found.text}", found.remedy)
             training = _section(_section(profile, "set-resources"), "train")
             yield doctor.launcher_finding(str(training.get("launcher", "")))
+            yield from _cluster_findings(profile, args)
+        if args.config:
+            from unimat.materials.dft_doctor import dft_findings
+
+            yield from dft_findings(_yaml(Path(args.config)), Path(args.work))
         if args.config or args.encoded or args.settings or args.model_settings:
             yield from doctor.settings_findings(*_settings(args), Path(args.work), args.compile)
     except UserError as error:
         yield doctor.problem("input", error)
+
+
+def _cluster_findings(profile: dict[str, Any], args: argparse.Namespace) -> Any:
+    """What the profile's cluster says; nothing of a profile that has none."""
+    from unimat.materials import cluster_doctor, probe
+
+    executor = str(profile.get("executor") or "")
+    if executor == "slurm":
+        yield from cluster_doctor.slurm_findings(profile, Path(args.rules))
+    elif executor == cluster_doctor.GENERIC:
+        yield from cluster_doctor.pbs_findings(profile)
+    if args.probe:
+        yield probe.probe_finding(executor, profile, Path(args.work))
 
 
 def _settings(args: argparse.Namespace) -> tuple[Any, Any, Any]:

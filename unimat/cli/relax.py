@@ -1,7 +1,7 @@
-"""Relax a set, or one shard of it, with an engine: CHGNet, or VASP under custodian.
+"""Relax a set, or one shard of it, with an engine: CHGNet or another force field, VASP under custodian, GPAW.
 
-Every crystal's result is kept in --work as it finishes; a run that was interrupted continues there. Unconverged and
-failed crystals stay in the table with their reasons.
+Every crystal's result is kept in --work as it finishes; a run that was interrupted continues there, and sets that share
+the folder compute a crystal once. Unconverged and failed crystals stay in the table with their reasons.
 """
 
 import argparse
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard", default="1/1", help="which part of it, as k/n (default: all)")
     parser.add_argument("--settings", help="relax settings: JSON text, or a JSON or YAML file")
     parser.add_argument("--work", required=True, type=Path, help="folder for results as they finish; kept")
+    parser.add_argument("--cache", type=Path, help="folder of results that runs share: read first, added to at the end")
     parser.add_argument("--out", required=True, type=Path, help="relaxed crystal table to write")
 
 
@@ -28,10 +29,12 @@ def run(args: argparse.Namespace) -> None:
     # Read when numpy and torch are loaded; without it their threads spin on each other's cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     from unimat import crystal_table
+    from unimat.materials.relax.jobs.context import labels_of
     from unimat.materials.relax.shard import relax_shard, shard_of
 
-    table = shard_of(crystal_table.read(args.crystals), args.shard)
-    relaxed = relax_shard(table, settings, args.work, args.shard.replace("/", "of"))
+    table, labels = shard_of(crystal_table.read(args.crystals), args.shard), labels_of(args.crystals)
+    shard = f"{labels['set']}-{args.shard.replace('/', 'of')}"
+    relaxed = relax_shard(table, settings, args.work, shard, labels, args.cache)
     crystal_table.write(relaxed, args.out)
     converged = int(relaxed.column("converged").sum()) if len(relaxed) else 0
     logging.getLogger("unimat.relax").info("%d of %d crystals converged -> %s", converged, len(relaxed), args.out)

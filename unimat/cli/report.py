@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-dir", required=True, type=Path, help="folder of the run, e.g. results/demo")
     parser.add_argument("--settings", help="report settings: JSON text, or a JSON or YAML file")
     parser.add_argument("--config", type=Path, help="YAML or JSON file of the run's configuration, to show on the page")
+    parser.add_argument("--benchmarks", type=Path, help="Snakemake's folder of benchmarks, for times of the stages")
     parser.add_argument("--out", required=True, type=Path, help="HTML page to write")
     parser.add_argument("--headline", type=Path, help="JSON file for the headline numbers")
     parser.add_argument("--figures", type=Path, help="folder for the figures as SVG files of their own")
@@ -31,7 +32,8 @@ def run(args: argparse.Namespace) -> None:
 
     settings = load_settings(ReportSettings, args.settings, "report")
     files = read_run(args.run_dir)
-    report = make_report(files, settings, args.out, read_config(args.config) if args.config else None)
+    config = read_config(args.config) if args.config else None
+    report = make_report(files, settings, args.out, config, args.benchmarks)
     if args.figures:
         with written_whole(args.figures) as folder:
             folder.mkdir()

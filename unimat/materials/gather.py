@@ -10,7 +10,7 @@ import numpy as np
 from unimat import crystal_table
 from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
-from unimat.materials.relax.custodian_log import in_sum
+from unimat.materials.relax.vasp.custodian_log import in_sum
 
 _NAMED_AT_MOST = 5
 

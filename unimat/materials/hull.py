@@ -31,7 +31,7 @@ log = logging.getLogger("unimat.hull")
 _CHUNK = 64  # crystals whose space groups are looked for at a time
 SYMMETRY_TOLERANCE = 0.1  # Å, the Materials Project's
 # What must agree for two energies to share a hull; a calculator that imitates another is let in by name.
-SCALE = ("functional", "quantity")
+SCALE = ("functional", "quantity", "numerics")  # numerics: of codes whose total energies depend on cutoff and k-points
 ENERGIES = ("e_form_per_atom", "decomposition_energy", "e_above_hull")
 NOT_CONVERGED = "its relaxation did not converge"
 FLIPS_TOLD = 20  # in the summary; all are in the table

@@ -2,53 +2,62 @@
 
 import csv
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pymatgen.io.cif import CifWriter
 from pymatgen.io.vasp.inputs import Poscar
 
 from unimat import crystal_table
-from unimat.crystal_table import Crystal, CrystalTable
+from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.errors import UserError
 from unimat.files import written_whole
+from unimat.materials.exports.extxyz import write_extxyz
+from unimat.materials.exports.lemat import write_lemat
+from unimat.materials.exports.mattergen import write_mattergen
+from unimat.materials.exports.optimade import write_optimade
+from unimat.materials.exports.tensors import write_tensors
 from unimat.materials.structures import to_structure
-from unimat.periodic_table import SYMBOLS
 
 DIGITS = 16  # of fractional coordinates: enough that a float64 comes back the same
 FORMATS = {
     "parquet": "a crystal table",
-    "cif": "a folder with a CIF file for each crystal",
-    "poscar": "a folder with a .vasp file for each crystal",
+    "cif": "a folder, or a zip, with a CIF file for each crystal",
+    "poscar": "a folder, or a zip, with a .vasp file for each crystal",
     "extxyz": "one extended XYZ file",
     "csv": "a CSV file with a column of CIF text",
+    "cdvae": "a .pt file of tensors for the evaluation scripts of CDVAE and DiffCSP",
+    "mattergen": "a folder with structures as extxyz and energies.npy for mattergen-evaluate",
+    "lemat": "a CSV file for LeMat-GenBench",
+    "optimade": "a JSON file as an OPTIMADE server would send it",
 }
+BY_SUFFIX = {"": "cif", ".cifs": "cif", ".zip": "cif", ".parquet": "parquet", ".extxyz": "extxyz", ".csv": "csv",
+             ".pt": "cdvae", ".json": "optimade"}  # fmt: skip
 
 
-def write_as(table: CrystalTable, path: str | Path, form: str | None = None) -> None:
-    """Write `table` to `path` in one of `FORMATS`, whole or not at all.
+def write_as(table: CrystalTable, path: str | Path, form: str | None = None) -> list[Rejected]:
+    """Write `table` to `path` in one of `FORMATS`, whole or not at all; the crystals that the form cannot hold.
 
     Args:
-        form: None chooses by the name: .parquet, .extxyz, .csv, and a folder of CIF files for a name without suffix.
+        form: None chooses by the name, see `BY_SUFFIX`: a folder of CIF files for a name without suffix.
 
     Raises:
         UserError: if the form is unknown, or two ids give one file name.
     """
     form = form or form_of(path)
     with written_whole(path) as unfinished:
-        _WRITERS[form](table, unfinished)
+        return _WRITERS[form](table, unfinished)
 
 
 def form_of(path: str | Path) -> str:
     """Form that the name of `path` asks for."""
     suffix = Path(path).suffix.lower()
-    if suffix in ("", ".cifs"):
-        return "cif"
-    if suffix.lstrip(".") not in ("parquet", "extxyz", "csv"):
-        raise UserError(f"{path}: write as what? name it .parquet, .extxyz or .csv, or give --to {'|'.join(FORMATS)}")
-    return suffix.lstrip(".")
+    if suffix not in BY_SUFFIX:
+        names = ", ".join(name for name in BY_SUFFIX if name)
+        raise UserError(f"{path}: write as what? name it one of {names}, or give --to {'|'.join(FORMATS)}")
+    return BY_SUFFIX[suffix]
 
 
 def cif_text(crystal: Crystal) -> str:
@@ -79,61 +88,51 @@ def file_names(material_ids: list[str], suffix: str) -> list[str]:
     return [name + suffix for name in names]
 
 
-def _write_folder(table: CrystalTable, folder: Path, suffix: str, text_of: Callable[[Crystal], str]) -> None:
-    names = file_names(table.material_ids, suffix)
-    folder.mkdir()
-    for name, crystal in zip(names, table, strict=True):
-        (folder / name).write_text(text_of(crystal), encoding="utf-8")
+def _write_texts(table: CrystalTable, path: Path, suffix: str, text_of: Callable[[Crystal], str]) -> list[Rejected]:
+    """A file of each crystal in a folder, or in a zip by that name."""
+    texts = zip(file_names(table.material_ids, suffix), map(text_of, table), strict=True)
+    if path.suffix.lower() == ".zip":
+        _write_zip(texts, path)
+        return []
+    path.mkdir()
+    for name, text in texts:
+        (path / name).write_text(text, encoding="utf-8")
+    return []
 
 
-def _write_csv(table: CrystalTable, path: Path) -> None:
+def _write_zip(texts: Iterator[tuple[str, str]], path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts:
+            archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)  # no time of day: same bytes each time
+
+
+def _write_table(table: CrystalTable, path: Path) -> list[Rejected]:
+    crystal_table.write(table, path)
+    return []
+
+
+def _write_csv(table: CrystalTable, path: Path) -> list[Rejected]:
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["material_id", *table.property_names, "cif"])
         for crystal in table:
             values = [_blank_if_none(crystal.properties[name]) for name in table.property_names]
             writer.writerow([crystal.material_id, *values, cif_text(crystal)])
+    return []
 
 
 def _blank_if_none(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _write_extxyz(table: CrystalTable, path: Path) -> None:
-    """Written here, not by ASE, whose writer keeps eight decimals of a position."""
-    with path.open("w", encoding="utf-8") as stream:
-        for crystal in table:
-            stream.writelines(_extxyz_lines(crystal))
-
-
-def _extxyz_lines(crystal: Crystal) -> Iterator[str]:
-    yield f"{len(crystal.atomic_numbers)}\n"
-    lattice = " ".join(repr(float(value)) for value in crystal.lattice.ravel())
-    entries = {"material_id": crystal.material_id, **crystal.properties}
-    info = "".join(f" {name}={_extxyz_value(value)}" for name, value in entries.items() if _fits_extxyz(value))
-    yield f'Lattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"{info}\n'
-    positions = crystal.frac_coords @ crystal.lattice
-    for z, position in zip(crystal.atomic_numbers, positions, strict=True):
-        yield f"{SYMBOLS[z - 1]} {' '.join(repr(float(value)) for value in position)}\n"
-
-
-def _fits_extxyz(value: Any) -> bool:
-    return isinstance(value, str | bool | int) or (isinstance(value, float) and bool(np.isfinite(value)))
-
-
-def _extxyz_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "T" if value else "F"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-        return f'"{escaped}"'
-    return repr(value)
-
-
-_WRITERS: dict[str, Callable[[CrystalTable, Path], None]] = {
-    "parquet": crystal_table.write,
-    "cif": lambda table, path: _write_folder(table, path, ".cif", cif_text),
-    "poscar": lambda table, path: _write_folder(table, path, ".vasp", poscar_text),
-    "extxyz": _write_extxyz,
+_WRITERS: dict[str, Callable[[CrystalTable, Path], list[Rejected]]] = {
+    "parquet": _write_table,
+    "cif": lambda table, path: _write_texts(table, path, ".cif", cif_text),
+    "poscar": lambda table, path: _write_texts(table, path, ".vasp", poscar_text),
+    "extxyz": write_extxyz,
     "csv": _write_csv,
+    "cdvae": write_tensors,
+    "mattergen": write_mattergen,
+    "lemat": write_lemat,
+    "optimade": write_optimade,
 }

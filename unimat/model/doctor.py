@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from unimat.errors import UserError
+from unimat.findings import Finding, problem
 from unimat.model import devices, networks, training
 from unimat.model.checkpoints import PACKAGES
 from unimat.model.distributed import VARIABLES, job_of
@@ -31,30 +32,6 @@ VARIABLES_SHOWN = (
     *VARIABLES.values(),
     *("JAX_PLATFORMS", "XLA_FLAGS", "CUDA_VISIBLE_DEVICES", "TPU_WORKER_HOSTNAMES", "SLURM_STEP_NUM_TASKS"),
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One line of the diagnosis.
-
-    Attributes:
-        remedy: what to do about a problem; None: all is well.
-    """
-
-    name: str
-    text: str
-    remedy: str | None = None
-
-    def __str__(self) -> str:
-        if self.remedy is None:
-            return f"ok       {self.name}: {self.text}"
-        return f"problem  {self.name}: {self.text}; remedy: {self.remedy}"
-
-
-def problem(name: str, error: UserError) -> Finding:
-    """The finding of an error, whose line ends with the remedy."""
-    text, _, remedy = str(error).rpartition("; ")
-    return Finding(name, text, remedy) if text else Finding(name, remedy, "check the settings")
 
 
 def machine_findings(environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -97,7 +97,22 @@ class Gallery:
     kind: ClassVar[str] = "gallery"
 
 
-Block = Text | Missing | Facts | Table | Figure | Bullets | Code | Gallery
+@dataclasses.dataclass(frozen=True)
+class CrystalBrowser:
+    """The table of crystals with its 3D view.
+
+    Attributes:
+        rows, geometry: as `unimat.report.payload.packed` packs them.
+        caption: what the set is and how many of its crystals are listed.
+    """
+
+    rows: str
+    geometry: str
+    caption: str
+    kind: ClassVar[str] = "browser"
+
+
+Block = Text | Missing | Facts | Table | Figure | Bullets | Code | Gallery | CrystalBrowser
 
 
 @dataclasses.dataclass(frozen=True)

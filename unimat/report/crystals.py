@@ -68,7 +68,12 @@ def drawn_repeats(structure: Structure) -> tuple[int, int, int]:
 def element_colours(structure: Structure) -> list[tuple[str, str]]:
     """Symbol and colour of each element, by atomic number: the picture's legend."""
     numbers = sorted({int(site.specie.Z) for site in structure})
-    return [(chemical_symbols[z], _hex(_base(z))) for z in numbers]
+    return [(chemical_symbols[z], element_colour(z)) for z in numbers]
+
+
+def element_colour(atomic_number: int) -> str:
+    """Colour of an element as ``#rrggbb``, the same in every picture and view."""
+    return _hex(_base(atomic_number))
 
 
 class _Screen:

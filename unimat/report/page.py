@@ -7,13 +7,31 @@ from typing import Any
 import jinja2
 from matplotlib.figure import Figure
 
+from unimat.report.assets import scripts, styles, viewer_library
 from unimat.report.blocks import Section
 from unimat.report.headline import Headline, headlines
 from unimat.report.quantities import rich
 from unimat.report.run_files import RunFiles, SetFiles
-from unimat.report.sections import comparison, gallery, quality, relaxation, requests, stability, trust
+from unimat.report.sections import (
+    beside_paper,
+    browser,
+    comparison,
+    cost,
+    distributions,
+    dynamics,
+    failures,
+    gallery,
+    quality,
+    relaxation,
+    requests,
+    screening,
+    sizes,
+    stability,
+    trust,
+)
 from unimat.report.sections import run as run_sections
 from unimat.report.settings import ReportSettings
+from unimat.report.stages import read_jobs
 from unimat.report.svg import COLOURS
 
 
@@ -27,47 +45,63 @@ class Report:
 
 
 def make_report(
-    run: RunFiles, settings: ReportSettings, page: str | Path, config: dict[str, Any] | None = None
+    run: RunFiles,
+    settings: ReportSettings,
+    page: str | Path,
+    config: dict[str, Any] | None = None,
+    benchmarks: str | Path | None = None,
 ) -> Report:
     """Report of a run.
 
     Args:
         page: where the page will stand; its link to the data card is relative to that.
         config: the run's whole configuration, shown under "How to reproduce".
+        benchmarks: Snakemake's folder of benchmark files, for the time of the stages.
 
     Raises:
         UserError: if `settings.set` names a set that the run does not have.
     """
     primary = run.primary(settings.set)
     found = headlines(run, settings.set)
-    sections = _sections(run, primary, settings, Path(page), config)
+    jobs, broken = (None, []) if benchmarks is None else read_jobs(benchmarks, run.name)
+    sections = [
+        *_sections(run, primary, settings, Path(page)),
+        trust.caveats(run, primary),
+        cost.cost(run, jobs, broken),
+        trust.reproduce(run, settings.command, config),
+    ]
     html = _template().render(
         title=settings.title or f"UniMat run “{run.name}”",
         subtitle=_subtitle(run, primary),
         headlines=found,
         sections=sections,
-        css=_read("report.css"),
+        css=styles(),
+        scripts=scripts(),
+        library=viewer_library(),
+        has_browser=any(block.kind == "browser" for section in sections for block in section.blocks),
         light=COLOURS,
     )
     figures = {name: figure for section in sections for name, figure in section.figures.items()}
     return Report(html, found, figures)
 
 
-def _sections(
-    run: RunFiles, primary: SetFiles | None, settings: ReportSettings, page: Path, config: dict[str, Any] | None
-) -> list[Section]:
+def _sections(run: RunFiles, primary: SetFiles | None, settings: ReportSettings, page: Path) -> list[Section]:
     return [
+        *beside_paper.beside_paper(run),
         run_sections.what_was_run(run, page),
         run_sections.training(run),
         *requests.obedience(run),
         quality.validity(run),
-        quality.distributions(run, primary),
+        distributions.distributions(run, primary),
+        sizes.sizes(run, primary),
         relaxation.relaxation(run),
         stability.stability(run, primary, settings.max_energy),
+        failures.failures(run, primary),
         gallery.best(run, primary, settings.best),
+        browser.browser(run, primary, settings.crystals),
+        *screening.screening(run),
+        *dynamics.dynamics(run),
         comparison.comparison(run),
-        trust.caveats(run, primary),
-        trust.reproduce(run, settings.command, config),
     ]
 
 
@@ -91,7 +125,3 @@ def _template() -> jinja2.Template:
     )
     environment.filters["rich"] = rich
     return environment.get_template("report.html.j2")
-
-
-def _read(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")

@@ -33,6 +33,11 @@ class SetFiles:
     relaxation: dict[str, Any] | None
     stability: pd.DataFrame | None
     stability_summary: dict[str, Any] | None
+    screening: dict[str, Any] | None = None
+    agreement: dict[str, Any] | None = None
+    agreement_crystals: pd.DataFrame | None = None
+    dynamics: CrystalTable | None = None
+    dynamics_summary: dict[str, Any] | None = None
 
     @property
     def n_generated(self) -> int | None:
@@ -130,7 +135,12 @@ def read_config(path: str | Path) -> dict[str, Any]:
 def _sets(folder: Path) -> dict[str, SetFiles]:
     folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     sets = [_set(path) for path in folders if any(path.iterdir())]
-    return {each.name: each for each in sorted(sets, key=lambda each: (each.sampling is None, each.name))}
+    return {each.name: each for each in sorted(sets, key=_order)}
+
+
+def _order(one: SetFiles) -> tuple[bool, bool, str]:
+    """Sampled sets first, and those last that were chosen from others: their rates speak of a choice."""
+    return one.sampling is None, one.screening is not None, one.name
 
 
 def _set(folder: Path) -> SetFiles:
@@ -145,6 +155,11 @@ def _set(folder: Path) -> SetFiles:
         relaxation=_json(folder / "relaxed.json"),
         stability=_frame(folder / "stability.parquet"),
         stability_summary=_json(folder / "stability.json"),
+        screening=_json(folder / "screen.json"),
+        agreement=_json(folder / "agreement.json"),
+        agreement_crystals=_frame(folder / "agreement.parquet"),
+        dynamics=_table(folder / "dynamics.parquet"),
+        dynamics_summary=_json(folder / "dynamics.json"),
     )
 
 

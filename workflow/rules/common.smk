@@ -9,6 +9,8 @@ from pathlib import Path
 
 include: "validate.smk"
 include: "settings.smk"
+include: "by_set.smk"
+include: "resources.smk"
 
 
 def as_json(section, overrides={}, only=()):
@@ -35,6 +37,12 @@ def mirror_flag():
     return f"--mirror {shlex.quote(mirror)}" if mirror else ""
 
 
+def cache_flag():
+    """Flag for the folder of relaxations that runs share, if there is one."""
+    cache = config.get("relax", {}).get("cache")
+    return f"--cache {shlex.quote(str(Path(cache).expanduser()))}" if cache else ""
+
+
 def given_files():
     """Flags for local files that stand in for published ones."""
     given = settings["dataset"].files.items()
@@ -55,33 +63,31 @@ def selection(name):
     return " ".join(f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in given)
 
 
-def compositions_of(name):
-    """The list of compositions that a set asks for, if it does."""
-    return options_of(config, "sample", config["sets"][name]).get("compositions") or []
+def compositions_of(name, section="sample"):
+    """The file with the compositions that a set asks for, if it does."""
+    asked = options_of(config, section, config["sets"][name]).get("compositions") or []
+    return asked if isinstance(asked, str) else []
 
 
-def reference_files(kind, name):
+def reference_files(kind, name, of_set=None):
     """What a hull reference is built from: its relaxed sets (`set`), or its local files that are there (`file`).
 
-    `name` is "reference", or that of one of the further references. A file that is missing is no input: `unimat
-    reference` says where it can be got, and Snakemake would not.
+    `name` is "reference", or that of one of the further references; `of_set` the set whose own reference it is. A file
+    that is missing is no input: `unimat reference` says where it can be got, and Snakemake would not.
     """
-    reference, where = settings["hull"].reference, "hull.reference.set"
-    if name in settings["hull"].references:
-        reference, where = settings["hull"].references[name], f"hull.references.{name}.set"
-    sources = reference.parts.values()
+    hull = settings_of("hull", of_set)
+    reference = hull.references.get(name, hull.reference)
     if kind == "set":
-        names = list(dict.fromkeys(source.set for source in sources if source.kind == "set"))
-        demand(where, names if sets_of("hull") else [], sets_of("relax"), "relax.sets")
-        return [f"results/<run>/sets/{name}/relaxed.parquet" for name in names]
+        return [f"results/<run>/sets/{each}/relaxed.parquet" for each in reference_sets(reference)]
     folders = Path(), Path(os.environ.get("UNIMAT_DATA_DIR", ""))
-    found = [[str(folder / source.path) for folder in folders] for source in sources if source.path]
+    found = [[str(folder / part.path) for folder in folders] for part in reference.parts.values() if part.path]
     return [path for places in found for path in [place for place in places if Path(place).is_file()][:1]]
 
 
-def further_reference_settings(name):
+def further_reference_settings(name, of_set=None):
     """Settings of one of the further references for `--settings`; it is called what the configuration calls it."""
-    return json.dumps({"reference": {"name": name} | config["hull"]["references"][name]}, sort_keys=True)
+    given = options_of(config, "hull", changed("hull", of_set))["references"][name]
+    return json.dumps({"reference": {"name": name} | given}, sort_keys=True)
 
 
 def training_folder():

@@ -18,8 +18,8 @@ rule compare_pair:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         settings=lambda wildcards: as_json("compare"),
         a=lambda wildcards, input: Path(input.a[0]).parent,

@@ -10,8 +10,8 @@ rule fetch:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=500,
-        runtime=360,
+        mem_mb=growing(500),
+        runtime=growing(360),
         # No parameter: the same files from another mirror change nothing.
         mirror=mirror_flag(),
     params:
@@ -51,8 +51,8 @@ rule ingest:
         "../../environment.yml"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=480,
+        mem_mb=growing(4000),
+        runtime=growing(480),
     params:
         settings=lambda wildcards: as_json("dataset"),
         files=fetched_folder(),

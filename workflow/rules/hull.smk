@@ -15,8 +15,8 @@ rule reference:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         settings=lambda wildcards: as_json("hull", only=["reference"]),
         relaxed=lambda wildcards, input: [f"--relaxed {Path(path).parent.name}={path}" for path in input.relaxed],
@@ -50,15 +50,52 @@ use rule reference as further_reference with:
         out=subpath(output.reference, parent=True),
 
 
+use rule reference as reference_of_set with:
+    input:
+        relaxed=lambda wildcards: reference_files("set", "reference", wildcards.set),
+        files=lambda wildcards: reference_files("file", "reference", wildcards.set),
+    output:
+        reference="results/<run>/hull/by_set/{set}/reference.parquet",
+        summary="results/<run>/hull/by_set/{set}/reference.json",
+    log:
+        "logs/reference/<run>/by_set/{set}.log",
+    benchmark:
+        "benchmarks/reference/<run>/by_set/{set}.tsv"
+    wildcard_constraints:
+        set=any_of(sets_of("hull")),
+    params:
+        settings=lambda wildcards: as_json("hull", changed("hull", wildcards.set), only=["reference"]),
+        relaxed=lambda wildcards, input: [f"--relaxed {Path(path).parent.name}={path}" for path in input.relaxed],
+        out=subpath(output.reference, parent=True),
+
+
+use rule reference as further_reference_of_set with:
+    input:
+        relaxed=lambda wildcards: reference_files("set", wildcards.reference, wildcards.set),
+        files=lambda wildcards: reference_files("file", wildcards.reference, wildcards.set),
+    output:
+        reference="results/<run>/hull/by_set/{set}/references/{reference}/reference.parquet",
+        summary="results/<run>/hull/by_set/{set}/references/{reference}/reference.json",
+    log:
+        "logs/reference/<run>/by_set/{set}/{reference}.log",
+    benchmark:
+        "benchmarks/reference/<run>/by_set/{set}/{reference}.tsv"
+    wildcard_constraints:
+        set=any_of(sets_of("hull")),
+        reference=r"[^/]+",
+    params:
+        settings=lambda wildcards: further_reference_settings(wildcards.reference, wildcards.set),
+        relaxed=lambda wildcards, input: [f"--relaxed {Path(path).parent.name}={path}" for path in input.relaxed],
+        out=subpath(output.reference, parent=True),
+
+
 rule hull_set:
     input:
         relaxed="results/<run>/sets/{set}/relaxed.parquet",
-        reference=rules.reference.output.reference,
-        references=collect(
-            "results/<run>/hull/references/{reference}/reference.parquet", reference=settings["hull"].references
-        ),
+        reference=lambda wildcards: hull_reference(wildcards.set),
+        references=lambda wildcards: hull_references(wildcards.set),
         known=rules.ingest.output.train,
-        more_known=settings["hull"].known,
+        more_known=lambda wildcards: settings_of("hull", wildcards.set).known,
     output:
         stability="results/<run>/sets/{set}/stability.parquet",
         summary="results/<run>/sets/{set}/stability.json",
@@ -74,10 +111,10 @@ rule hull_set:
         "../../environment.yml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
-        settings=lambda wildcards: as_json("hull"),
+        settings=lambda wildcards: as_json("hull", changed("hull", wildcards.set)),
         references=lambda wildcards, input: [f"--reference {path}" for path in [input.reference, *input.references]],
         known=lambda wildcards, input: [f"--known {path}" for path in [input.known, *input.more_known]],
         cache=f"results/{config['run']}/work/hull",

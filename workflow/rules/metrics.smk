@@ -21,8 +21,8 @@ rule metrics_set:
         "../../environment.yml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=growing(4000),
+        runtime=growing(480),
     params:
         settings=lambda wildcards: as_json("metrics"),
         cache=f"results/{config['run']}/work/metrics",

@@ -15,17 +15,18 @@ rule relax_shard:
     benchmark:
         "benchmarks/relax/<run>/{set}/{scatteritem}.tsv"
     wildcard_constraints:
-        set=any_of(sets_of("relax")),
+        set=any_of(relaxed(dft=False)),
     conda:
         "../../environment.yml"
-    threads: settings["relax"].threads
+    threads: lambda wildcards: settings_of("relax", wildcards.set).threads
     resources:
-        mem_mb=3000,
-        runtime=1440,
+        mem_mb=growing(3000),
+        runtime=growing(480),
     params:
-        settings=lambda wildcards: as_json("relax"),
+        settings=lambda wildcards: as_json("relax", changed("relax", wildcards.set)),
         shard=lambda wildcards: wildcards.scatteritem.replace("-of-", "/"),
-        work=lambda wildcards: f"results/{config['run']}/work/relax/{wildcards.set}",
+        work=f"results/{config['run']}/work/relax",
+        cache=cache_flag(),
     shell:
         r"""
         unimat relax \
@@ -33,14 +34,24 @@ rule relax_shard:
             --shard {params.shard} \
             --settings {params.settings:q} \
             --work {params.work} \
+            {params.cache} \
             --out {output.relaxed} \
             >{log} 2>&1
         """
 
 
+# A rule of its own, so that a profile can give DFT nodes, tasks and hours that a force field does not need.
+use rule relax_shard as relax_crystal with:
+    wildcard_constraints:
+        set=any_of(relaxed(dft=True)),
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(480),
+
+
 rule gather:
     input:
-        shards=gather.relax("results/<run>/sets/{{set}}/relax/{scatteritem}.parquet"),
+        shards=lambda wildcards: shard_files(wildcards.set),
         crystals="results/<run>/sets/{set}/crystals.parquet",
     output:
         relaxed="results/<run>/sets/{set}/relaxed.parquet",
@@ -52,8 +63,8 @@ rule gather:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     shell:
         r"""
         unimat gather \

@@ -27,6 +27,8 @@ rule report:
         rules.relax.input,
         rules.hull.input,
         rules.compare.input,
+        rules.md.input,
+        rules.agreement.input,
         config=rules.configuration.output.config,
     output:
         page=report(
@@ -48,17 +50,19 @@ rule report:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         settings=lambda wildcards: as_json("report", {"command": command()}),
         run_dir=subpath(output.page, parent=True),
+        benchmarks="benchmarks",
     shell:
         r"""
         unimat report \
             --run-dir {params.run_dir} \
             --settings {params.settings:q} \
             --config {input.config} \
+            --benchmarks {params.benchmarks} \
             --out {output.page} \
             --headline {output.headline} \
             --figures {output.figures} \

@@ -19,8 +19,8 @@ rule sample_set:
         "../../environment.yml"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=growing(8000),
+        runtime=growing(480),
         launcher="",
     params:
         settings=lambda wildcards: as_json("sample", config["sets"][wildcards.set]),

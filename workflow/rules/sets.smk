@@ -14,8 +14,8 @@ rule select_set:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         rows=lambda wildcards: selection(wildcards.set),
         out=subpath(output.crystals, parent=True),
@@ -43,8 +43,8 @@ rule convert_set:
         "../../environment.yml"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=lambda wildcards: as_json("convert", config["sets"][wildcards.set]),
     shell:
@@ -60,18 +60,23 @@ rule convert_set:
 
 
 rule airss_set:
+    input:
+        compositions=lambda wildcards: compositions_of(wildcards.set, "airss"),
     output:
         crystals="results/<run>/sets/{set}/crystals.parquet",
         rejected="results/<run>/sets/{set}/rejected.parquet",
     log:
         "logs/airss/<run>/{set}.log",
+    benchmark:
+        "benchmarks/airss/<run>/{set}.tsv"
     wildcard_constraints:
         set=any_of(sets_from("airss")),
     conda:
         "../../environment.yml"
+    threads: 4
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=growing(2000),
+        runtime=growing(120),
     params:
         settings=lambda wildcards: as_json("airss", config["sets"][wildcards.set]),
         out=subpath(output.crystals, parent=True),
@@ -79,6 +84,7 @@ rule airss_set:
         r"""
         unimat airss \
             --settings {params.settings:q} \
+            --processes {threads} \
             --out {params.out} \
             >{log} 2>&1
         """

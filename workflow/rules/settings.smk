@@ -12,7 +12,9 @@ from unimat.materials.datasets import DATASETS
 from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
 from unimat.materials.metrics_settings import MetricsSettings
 from unimat.materials.airss_settings import AirssSettings
+from unimat.materials.dynamics.settings import MdSettings
 from unimat.materials.relax.settings import RelaxSettings
+from unimat.materials.screen_settings import ScreenSettings
 from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.model.settings import (
     EncodeSettings,
@@ -31,9 +33,11 @@ SETTINGS = {
     "sample": SampleSettings,
     "convert": ConvertSettings,  # no section: options of a set from a file
     "airss": AirssSettings,
+    "screen": ScreenSettings,  # no section: options of a set chosen from a judged one
     "metrics": MetricsSettings,
     "relax": RelaxSettings,
     "hull": HullSettings,
+    "md": MdSettings,
     "compare": CompareSettings,
     "report": ReportSettings,
 }
@@ -94,6 +98,8 @@ def check_sections(values):
             load_settings(SampleSettings, options_of(values, "sample", values["sets"][name]), f"sets.{name}")
         for name in sets_from("airss"):
             load_settings(AirssSettings, options_of(values, "airss", values["sets"][name]), f"sets.{name}")
+        for name in sets_from("screen"):
+            load_settings(ScreenSettings, options_of(values, "screen", values["sets"][name]), f"sets.{name}")
         return {
             name: load_settings(kind, options_of(values, name, {}), name)
             for name, kind in SETTINGS.items()
@@ -109,14 +115,13 @@ def check_names(settings):
     demand("metrics.sets", sets_of("metrics"), config.get("sets", {}), "sets")
     demand("relax.sets", sets_of("relax"), config.get("sets", {}), "sets")
     demand("hull.sets", sets_of("hull"), sets_of("relax"), "relax.sets")
+    demand("md.sets", sets_of("md"), sets_of("hull"), "hull.sets")
     demand("compare.pairs", [name for pair in pairs() for name in pair], sets_of("hull"), "hull.sets")
-    if sets_of("hull") and settings["hull"].reference.kind == "set":
-        demand("hull.reference.set", [settings["hull"].reference.set], sets_of("relax"), "relax.sets")
-    for name, reference in settings["hull"].references.items():
-        sets = [part.set for part in reference.parts.values() if part.kind == "set"] if sets_of("hull") else []
-        demand(f"hull.references.{name}.set", sets, sets_of("relax"), "relax.sets")
+    check_by_set()
     if settings["report"].set:
         demand("report.set", [settings["report"].set], config.get("sets", {}), "sets")
+    check_files({f"sets.{name}.path": config["sets"][name]["path"] for name in sets_from("file")})
+    check_files({f"hull.known[{index}]": path for index, path in enumerate(settings["hull"].known)})
 
 
 def demand(key, names, known, place):

@@ -18,7 +18,7 @@ rule train:
         "../../environment.yml"
     threads: 8
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=1440,
         launcher="",
     params:

@@ -72,3 +72,10 @@ def check_schema(values):
     error = jsonschema.exceptions.best_match(validator.iter_errors(values))
     if error:
         stop(explain(error))
+
+
+def check_files(paths):
+    """Files and folders that a person brings are there; what lies under results/ a rule may make."""
+    for key, path in paths.items():
+        if not Path(path).exists() and not Path(path).is_relative_to("results"):
+            stop(f"{key} names {path!r}, and there is no such file or folder; paths are relative to where you call")

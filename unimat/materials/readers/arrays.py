@@ -48,26 +48,39 @@ def tensor_records(path: Path, columns: Columns) -> Iterator[Record]:
     if missing:
         raise UserError(f"{path}: no tensor {missing[0]!r}; expected {', '.join(_TENSORS)}")
     arrays = {name: content[name].numpy() for name in _TENSORS}
+    told = _told(content, columns)
     if arrays["num_atoms"].ndim == 1:
         arrays = {name: array[None] for name, array in arrays.items()}
     stem = path.name.split(".")[0]
     for evaluation in range(len(arrays["num_atoms"])):
         batch = {name: array[evaluation] for name, array in arrays.items()}
         prefix = stem if len(arrays["num_atoms"]) == 1 else f"{stem}-{evaluation}"
-        yield from _batch_records(path.name, prefix, batch)
+        yield from _batch_records(path.name, prefix, batch, told)
 
 
-def _batch_records(origin: str, prefix: str, batch: dict[str, np.ndarray]) -> Iterator[Record]:
+def _told(content: dict[str, Any], columns: Columns) -> list[tuple[str, dict[str, Any]]]:
+    """Id and properties of each crystal of a file that `unimat convert` wrote; nothing of CDVAE's own."""
+    ids, properties = content.get("material_ids"), content.get("properties")
+    if not isinstance(ids, list) or not isinstance(properties, dict) or content["num_atoms"].numel() != len(ids):
+        return []
+    wanted = [(name, properties.get(name)) for name in columns.properties]
+    values = [(name, each) for name, each in wanted if isinstance(each, list) and len(each) == len(ids)]
+    return [(str(name), {key: each[row] for key, each in values}) for row, name in enumerate(ids)]
+
+
+def _batch_records(
+    origin: str, prefix: str, batch: dict[str, np.ndarray], told: list[tuple[str, dict[str, Any]]]
+) -> Iterator[Record]:
     counts = batch["num_atoms"].astype(np.int64)
     if counts.sum() != len(batch["atom_types"]) or len(batch["frac_coords"]) != len(batch["atom_types"]):
         raise UserError(f"{origin}: num_atoms sum to {counts.sum()}, but there are {len(batch['atom_types'])} atoms")
     ends = np.cumsum(counts)
     for index, (start, end) in enumerate(zip(ends - counts, ends, strict=True)):
-        material_id = f"{prefix}-{index}"
+        material_id, properties = told[index] if told else (f"{prefix}-{index}", {})
         lattice = _lattice_or_nan(batch["lengths"][index], batch["angles"][index])
         numbers, coords = batch["atom_types"][start:end], batch["frac_coords"][start:end]
         crystal = Crystal(material_id, lattice, numbers.astype(np.int64), coords.astype(np.float64))
-        yield Record(material_id, f"{origin}:{prefix}-{index}", crystal)
+        yield Record(material_id, f"{origin}:{prefix}-{index}", crystal, None, properties)
 
 
 def _lattice_or_nan(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:

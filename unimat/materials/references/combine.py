@@ -69,10 +69,11 @@ def family_of(calculator: str) -> str:
 
 
 def _refuse_quantities(parts: Mapping[str, Reference], name: str) -> None:
-    found = {part: reference.energy_type.get("quantity") for part, reference in parts.items()}
-    if len(set(found.values())) > 1:
-        words = "; ".join(f"{part}: {quantity}" for part, quantity in found.items())
-        raise UserError(f"hull reference {name!r} mixes quantities: {words}; take sources of the same")
+    for key, what in (("quantity", "quantities"), ("numerics", "numerics")):
+        found = {part: reference.energy_type.get(key) for part, reference in parts.items()}
+        if len(set(found.values())) > 1:
+            words = "; ".join(f"{part}: {value}" for part, value in found.items())
+            raise UserError(f"hull reference {name!r} mixes {what}: {words}; take sources of the same")
 
 
 def _without_repeats(table: pa.Table, name: str) -> tuple[pa.Table, list[tuple[str, str]]]:

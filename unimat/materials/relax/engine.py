@@ -2,12 +2,17 @@
 
 import dataclasses
 import importlib
+import math
 from pathlib import Path
 from typing import Any, Protocol
 
 from pymatgen.core import Structure
 
+from unimat.errors import CrystalRejected
+from unimat.materials.relax.force_fields.known import FORCE_FIELDS
+from unimat.materials.relax.force_fields.settings import energy_type
 from unimat.materials.relax.settings import RelaxSettings
+from unimat.materials.structures import check_crystal, from_structure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,16 +67,38 @@ class Engine(Protocol):
 
 
 MAX_VOLUME_RATIO = 5.0  # of relaxed to initial volume; beyond it the crystal has evaporated
+# Of total energies on the scale of VASP's PAW potentials, eV/atom. The Materials Project's lie between -14.3 (Pu) and
+# -0.3 (mp_materials_summary.csv of GNoME, 31,840 crystals), and atoms pressed into each other above 0.
+PLAUSIBLE_ENERGIES = (-25.0, 25.0)
 
 
-def cell_failure(initial: Structure, relaxed: Structure) -> str | None:
-    """Why a relaxed cell means nothing, if so."""
-    return "the cell expanded beyond bonding" if relaxed.volume / initial.volume > MAX_VOLUME_RATIO else None
+def cell_failure(initial: Structure, relaxed: Structure, settings: RelaxSettings | None = None) -> str | None:
+    """Why a relaxed cell means nothing, if so: it evaporated, it collapsed, or atoms lie on top of each other."""
+    limits, ratio = settings or RelaxSettings(), relaxed.volume / initial.volume
+    if ratio > MAX_VOLUME_RATIO:
+        return f"the cell expanded beyond bonding: {ratio:.3g} times its volume, the limit is {MAX_VOLUME_RATIO:g}"
+    try:
+        check_crystal(from_structure(relaxed, ""), limits.min_distance, limits.min_volume_per_atom)
+    except CrystalRejected as error:
+        what = {"overlapping_atoms": "atoms overlap after relaxation"}.get(error.reason, "the cell collapsed")
+        return f"{what}: {error.detail}"
+    return None
+
+
+def energy_failure(energy_per_atom: float | None, plausible: tuple[float, float] | None = None) -> str | None:
+    """Why an energy (eV/atom) means nothing, if so; `plausible` is the range that it must lie in."""
+    if energy_per_atom is None or not math.isfinite(energy_per_atom):
+        return "the energy is not finite"
+    if plausible and not plausible[0] <= energy_per_atom <= plausible[1]:
+        low, high = plausible
+        return f"the energy is implausible: {energy_per_atom:.4g} eV/atom, outside of {low:g} to {high:g}"
+    return None
 
 
 ENGINES = {
-    "chgnet": ("unimat.materials.relax.forcefield", "ForceFieldEngine"),
-    "vasp": ("unimat.materials.relax.vasp", "VaspEngine"),
+    **dict.fromkeys(FORCE_FIELDS, ("unimat.materials.relax.force_fields.engine", "ForceFieldEngine")),
+    "vasp": ("unimat.materials.relax.vasp.engine", "VaspEngine"),
+    "gpaw": ("unimat.materials.relax.gpaw.engine", "GpawEngine"),
 }
 
 
@@ -79,3 +106,10 @@ def make_engine(settings: RelaxSettings) -> Any:
     """The configured engine; its packages are imported here and nowhere else."""
     module, name = ENGINES[settings.engine]
     return getattr(importlib.import_module(module), name)(settings)
+
+
+def energy_type_of(settings: RelaxSettings) -> dict[str, str]:
+    """What the energies of the configured engine are, without torch where that can be known without it."""
+    if settings.engine in FORCE_FIELDS:
+        return energy_type(settings.engine, settings.force_field)
+    return make_engine(settings).energy_type

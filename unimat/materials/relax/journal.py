@@ -1,40 +1,50 @@
 """Finished relaxations on disk, so that nothing is computed twice."""
 
+import contextlib
 import dataclasses
+import fcntl
+import hashlib
 import json
 import logging
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pymatgen.core import Structure
 
 from unimat.crystal_table import Crystal
+from unimat.files import written_whole
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.structures import from_structure, to_structure
 
 log = logging.getLogger("unimat.relax")
 
+START = b'{"key": "'  # of every line, so that a line that nobody asked for need not be parsed
+KEY = slice(len(START), len(START) + 64)
+
 
 class Journal:
     """Finished relaxations by content key, one JSON line each.
 
-    Several shards share a folder, each with a file of its own, and read what all have finished; so another number
-    of shards finds it too. A line cut short by a crash is dropped.
+    Shards of all sets share a folder, each with a file of its own, and read what all have finished; so another number
+    of shards finds it too, and another set that holds the same crystal. A line cut short by a crash is dropped.
+
+    Args:
+        wanted: keys that matter here; others stay on disk. None: all.
     """
 
-    def __init__(self, folder: Path, shard: str = "all"):
-        self.path = folder / f"results-{shard}.jsonl"
-        self.results: dict[str, dict] = {}
+    def __init__(self, folder: Path, shard: str = "all", wanted: Collection[str] | None = None):
+        self.folder, self.path = folder, folder / f"results-{shard}.jsonl"
+        self.wanted = None if wanted is None else frozenset(wanted)
         folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.glob("results-*.jsonl")):
-            lines = path.read_bytes().splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith(b"\n") and _is_json(line)]
-            # Another shard may be in the middle of a line; only our own file is ours to mend.
-            if path == self.path and len(kept) < len(lines):
-                log.warning("%s: %d unfinished lines dropped", path, len(lines) - len(kept))
-                path.write_bytes(b"".join(kept))
-            for entry in map(json.loads, kept):
-                self.results[entry.pop("key")] = entry
+        _mend(self.path)  # another shard may be in the middle of a line; only our own file is ours to mend
+        self.results: dict[str, dict[str, Any]] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read what others have finished meanwhile."""
+        self.results |= read_lines(self.folder, self.wanted)
 
     def __contains__(self, key: str) -> bool:
         return key in self.results
@@ -55,6 +65,68 @@ class Journal:
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"key": key, **entry}) + "\n")
         self.results[key] = entry
+
+    @contextlib.contextmanager
+    def claimed(self, key: str) -> Iterator[bool]:
+        """Whether a crystal is still to be computed, once no other process is at it: two would share its raw files.
+
+        A lock ends with its process, however that ends. Where the file system has no locks, there is none.
+        """
+        path = self.folder / "raw" / f"{key[:16]}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as stream:
+            with contextlib.suppress(OSError):
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            self.refresh()
+            yield key not in self
+            if key in self:  # whoever waits for the lock of a file that is gone finds the line
+                path.unlink(missing_ok=True)
+
+
+class Cache:
+    """Finished relaxations of many runs in one folder.
+
+    A shard reads what it wants, and adds what it has when it is done, in a file of its own that is never changed; so
+    shards of any number of runs may share a folder at the same time, on any file system.
+    """
+
+    def __init__(self, folder: Path, wanted: Collection[str]):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.results = read_lines(folder, frozenset(wanted))
+
+    def add(self, entries: dict[str, dict[str, Any]]) -> None:
+        """Entries of a journal; those that are here already are left alone."""
+        new = {key: entries[key] for key in sorted(entries) if key not in self.results}
+        if new:
+            name = hashlib.sha256("".join(new).encode()).hexdigest()[:16]
+            lines = [json.dumps({"key": key, **entry}) + "\n" for key, entry in new.items()]
+            with written_whole(self.folder / f"results-{name}.jsonl") as path:
+                path.write_text("".join(lines), encoding="utf-8")
+
+
+def read_lines(folder: Path, wanted: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Entries of all files in a folder by their key; only whole lines, and of these the wanted ones."""
+    found = {}
+    for path in sorted(folder.glob("results-*.jsonl")):
+        with path.open("rb") as stream:
+            for line in stream:
+                key = line[KEY].decode(errors="replace")
+                if line.startswith(START) and line.endswith(b"\n") and (wanted is None or key in wanted):
+                    with contextlib.suppress(ValueError):
+                        found[key] = json.loads(line)
+                        del found[key]["key"]
+    return found
+
+
+def _mend(path: Path) -> None:
+    """Drop unfinished lines."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    kept = [line for line in lines if line.startswith(START) and line.endswith(b"}\n") and _is_json(line)]
+    if len(kept) < len(lines):
+        log.warning("%s: %d unfinished lines dropped", path, len(lines) - len(kept))
+        with written_whole(path) as whole:
+            whole.write_bytes(b"".join(kept))
 
 
 def _plain(structure: Structure) -> dict[str, list]:

@@ -3,6 +3,12 @@
 import dataclasses
 from typing import Literal
 
+from unimat.materials.relax.force_fields import settings as force_field_settings
+from unimat.materials.relax.force_fields.known import FORCE_FIELDS
+from unimat.materials.relax.force_fields.settings import ForceFieldSettings
+from unimat.materials.relax.gpaw.settings import GpawSettings
+from unimat.materials.relax.jobs.store_names import check_store_name
+
 # Of `VaspSettings`: what belongs to the machine or to finished energies, and changes nothing of what VASP computes.
 VASP_WITHOUT_EFFECT = (
     "command", "gamma_command", "corrections", "raw_outputs", "hang_timeout", "poll_interval", "monitor_interval",
@@ -17,7 +23,8 @@ class VaspSettings:
     """The paper's DFT settings (Appendix 7) where they differ from atomate2's Materials Project defaults.
 
     Attributes:
-        command: how VASP is called, e.g. ``srun vasp_std``; None takes ATOMATE2_VASP_CMD or atomate2's own setting.
+        command: how VASP is called, e.g. ``srun --overlap -n 32 vasp_std``; None takes ATOMATE2_VASP_CMD or atomate2's
+            own setting.
         gamma_command: the same of the version for the gamma point alone; None takes ATOMATE2_VASP_GAMMA_CMD.
         user_incar_settings: INCAR tags on top of the Materials Project's.
         potcars: potential of an element by name, e.g. ``{"Li": "Li_sv_new"}``. The newer files of Li, Na, Mg, Ge and Ga
@@ -69,24 +76,45 @@ class RelaxSettings:
     """Relaxation of all geometric degrees of freedom.
 
     Attributes:
-        engine: `chgnet`, or `vasp`.
+        engine: `vasp`, `gpaw`, or a force field of `force_fields.FORCE_FIELDS`: `chgnet`, or another one whose package
+            is installed; `ase` for any other ASE calculator.
         fmax: largest force at which a crystal counts as converged, eV/Å; `vasp` takes the Materials Project's EDIFFG.
         max_steps: ionic steps after which a crystal counts as unconverged; `vasp` takes NSW and custodian's patience.
         optimizer: ASE optimizer. BFGS needs a third of FIRE's steps on cells of up to 8 atoms (measured on
             Si-C random structures: 14 s against 36 s for 8 crystals).
         min_distance: a crystal with two atoms closer than this (periodic images included) is not relaxed, Å; CDVAE's
-            limit of validity.
+            limit of validity. One that ends so has failed.
         min_volume_per_atom: nor is one with less room per atom, Å^3; diamond, the densest solid in atoms, has 5.7. Its
             neighbour lists would take minutes and gigabytes for a result that means nothing. LeMat-GenBench's limit.
+            One that gets there is given up.
+        max_seconds: time after which a force field gives a crystal up, s, between two steps; None: never.
         threads: CPU threads of one shard.
+        store: where the documents of atomate2's jobs go, beside the results: `memory` (they are forgotten), `embedded`
+            (SQLite files in the work folder), `jobflow` (the JOB_STORE of jobflow's own configuration), a MongoDB as
+            ``mongodb://user@host/database``, or a file that describes a JobStore. The environment variable
+            UNIMAT_JOB_STORE goes before it. Without effect on results.
+        force_field: settings of the force fields alone.
         vasp: settings of the `vasp` engine alone.
+        gpaw: settings of the `gpaw` engine alone.
     """
 
-    engine: Literal["chgnet", "vasp"] = "chgnet"
+    engine: Literal[
+        "chgnet", "vasp", "gpaw", "mace_mp_0", "mace_mp_0b3", "mace_mpa_0", "m3gnet", "matpes_pbe", "matpes_r2scan",
+        "sevennet", "mattersim", "orb", "fairchem", "upet", "nep", "gap", "deepmd", "nequip", "allegro", "ase",
+    ] = "chgnet"  # fmt: skip
     fmax: float = 0.05
     max_steps: int = 500
     optimizer: Literal["BFGS", "FIRE", "LBFGS", "BFGSLineSearch"] = "BFGS"
     min_distance: float = 0.5
     min_volume_per_atom: float = 2.0
+    max_seconds: float | None = None
     threads: int = 1
+    store: str = "memory"
+    force_field: ForceFieldSettings = dataclasses.field(default_factory=ForceFieldSettings)
     vasp: VaspSettings = dataclasses.field(default_factory=VaspSettings)
+    gpaw: GpawSettings = dataclasses.field(default_factory=GpawSettings)
+
+    def __post_init__(self) -> None:
+        check_store_name(self.store)
+        if self.engine in FORCE_FIELDS:
+            force_field_settings.check(self.engine, self.force_field)

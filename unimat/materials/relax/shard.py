@@ -1,7 +1,7 @@
 """Relaxing one shard of a set: each crystal's result is on disk when it is done, and is never computed again."""
 
+import contextlib
 import dataclasses
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -14,9 +14,12 @@ from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.references.corrections import MP2020
 from unimat.materials.relax import mp2020
-from unimat.materials.relax.engine import Relaxation, make_engine
-from unimat.materials.relax.journal import Journal
-from unimat.materials.relax.settings import VASP_WITHOUT_EFFECT, RelaxSettings
+from unimat.materials.relax.content import content_key, settings_text
+from unimat.materials.relax.engine import Engine, Relaxation, energy_type_of, make_engine
+from unimat.materials.relax.force_fields.known import FORCE_FIELDS
+from unimat.materials.relax.jobs.context import labelled, recording, send_unsent
+from unimat.materials.relax.journal import Cache, Journal
+from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.structures import check_crystal, from_structure, to_structure
 from unimat.settings import as_dict
 
@@ -55,36 +58,85 @@ def shard_of(table: CrystalTable, shard: str) -> CrystalTable:
     return table.take(np.arange(k - 1, len(table), n))
 
 
-def relax_shard(table: CrystalTable, settings: RelaxSettings, work: Path, shard: str = "all") -> CrystalTable:
+def relax_shard(
+    table: CrystalTable,
+    settings: RelaxSettings,
+    work: Path,
+    shard: str = "all",
+    labels: dict[str, str] | None = None,
+    cache: Path | None = None,
+) -> CrystalTable:
     """The same rows relaxed: same ids, same order; crystals that failed keep their initial structure.
 
+    The engine is made when the first crystal needs it, so that a shard without any costs no import of torch.
+
     Args:
-        work: folder of finished results, one JSON line per crystal, keyed by content: the crystal and all settings. A
-            line found there is taken instead of computing the crystal again.
+        work: folder of finished results, one JSON line per crystal, keyed by content: the crystal, the engine and its
+            settings. A line found there is taken instead of computing the crystal again. Sets may share it.
         shard: name of the file there that this shard adds to.
+        labels: metadata of the jobs beside their crystal: its set and run, say.
+        cache: folder of finished results of many runs, read first and added to at the end.
     """
-    journal = Journal(work, shard)
-    keys = [content_key(crystal, settings) for crystal in table]
+    text = settings_text(settings)
+    keys = [content_key(crystal, text) for crystal in table]
+    journal = Journal(work, shard, keys)
+    shared = Cache(cache, keys) if cache else None
+    if shared:
+        journal.results = shared.results | journal.results
     missing = sum(key not in journal for key in keys)
     if missing < len(keys):
-        log.info("%d of %d crystals are already relaxed in %s", len(keys) - missing, len(keys), work)
-    engine = make_engine(settings)
-    progress = tqdm(table, total=len(table), desc="relax", unit="crystal", disable=None)
+        places = " and ".join(map(str, [work, cache] if cache else [work]))
+        log.info("%d of %d crystals are already relaxed in %s", len(keys) - missing, len(keys), places)
+    energy_type, passing = None, {}
+    if missing:
+        with recording(settings.store, work, shard):
+            engine = make_engine(settings)
+            energy_type = engine.energy_type
+            passing = _relax_missing(engine, table, keys, journal, settings, labels or {})
+    else:
+        send_unsent(settings.store, work, shard)
+    if passing:
+        log.warning("%d crystals failed for reasons of the machine; run again to try them again", len(passing))
+    if shared:
+        shared.add(journal.results)
+    energy_type = energy_type or energy_type_of(settings)
+    outcomes = [passing[key] if key in passing else journal[key] for key in keys]
+    return finished_table(table, outcomes, settings, energy_type)
+
+
+def finished_table(
+    table: CrystalTable, outcomes: list[Relaxation], settings: RelaxSettings, energy_type: dict[str, str]
+) -> CrystalTable:
+    """The relaxed table, its energies corrected where they are to be, and named in its metadata."""
+    if energy_type.get("corrections") == MP2020:
+        outcomes = [mp2020.corrected(each) for each in outcomes]
+    return relaxed_table(table, outcomes).with_metadata(energy_type=energy_type, relax=as_dict(settings))
+
+
+def _relax_missing(
+    engine: Engine, table: CrystalTable, keys: list[str], journal: Journal, settings: RelaxSettings, labels: dict
+) -> dict[str, Relaxation]:
+    """Compute what the journal lacks; the outcomes that are not to be remembered, by key."""
     passing: dict[str, Relaxation] = {}
+    progress = tqdm(table, total=len(table), desc="relax", unit="crystal", disable=None)
     for key, crystal in zip(keys, progress, strict=True):
-        if key not in journal and key not in passing:
-            hopeless, folder = why_hopeless(crystal, settings), work / "raw" / key[:16]
-            relaxation = Relaxation(None, failure=hopeless) if hopeless else engine.relax(to_structure(crystal), folder)
+        if key in journal or key in passing:
+            continue
+        if hopeless := why_hopeless(crystal, settings):
+            journal.append(key, Relaxation(None, failure=hopeless), crystal.material_id)
+            continue
+        # A force field keeps no files, and computing a crystal twice at the same time does no harm.
+        claim = contextlib.nullcontext(True) if settings.engine in FORCE_FIELDS else journal.claimed(key)
+        named = {"material_id": crystal.material_id, "content_key": key, "engine": settings.engine, **labels}
+        with claim as to_do, labelled(**named):
+            if not to_do:
+                continue
+            relaxation = engine.relax(to_structure(crystal), journal.folder / "raw" / key[:16])
             if relaxation.transient:
                 passing[key] = relaxation
             else:
                 journal.append(key, relaxation, crystal.material_id)
-    if passing:
-        log.warning("%d crystals failed for reasons of the machine; run again to try them again", len(passing))
-    outcomes = [passing[key] if key in passing else journal[key] for key in keys]
-    if engine.energy_type.get("corrections") == MP2020:
-        outcomes = [mp2020.corrected(each) for each in outcomes]
-    return relaxed_table(table, outcomes).with_metadata(energy_type=engine.energy_type, relax=as_dict(settings))
+    return passing
 
 
 def why_hopeless(crystal: Crystal, settings: RelaxSettings) -> str | None:
@@ -94,22 +146,6 @@ def why_hopeless(crystal: Crystal, settings: RelaxSettings) -> str | None:
     except CrystalRejected as error:
         return f"not relaxed, {error}"
     return None
-
-
-def content_key(crystal: Crystal, settings: RelaxSettings) -> str:
-    """SHA-256 of the crystal's structure and of all settings that bear on its relaxation."""
-    relevant = as_dict(settings)
-    relevant.pop("threads")
-    if settings.engine != "vasp":
-        relevant.pop("vasp")
-    else:
-        relevant = {key: value for key, value in relevant.items() if key not in ("fmax", "max_steps", "optimizer")}
-        for name in VASP_WITHOUT_EFFECT:
-            relevant["vasp"].pop(name)
-    digest = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode())
-    for array, kind in ((crystal.lattice, "f8"), (crystal.atomic_numbers, "i8"), (crystal.frac_coords, "f8")):
-        digest.update(np.ascontiguousarray(array, kind).tobytes())
-    return digest.hexdigest()
 
 
 def relaxed_table(table: CrystalTable, outcomes: list[Relaxation]) -> CrystalTable:

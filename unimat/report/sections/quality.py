@@ -1,15 +1,10 @@
-"""Are the crystals sound: validity, uniqueness, novelty, coverage, distributions."""
+"""Are the crystals sound: validity, uniqueness, novelty, coverage."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from unimat.materials.metrics.distributions import PROPERTIES, properties
-from unimat.report.blocks import Block, Bullets, Missing, Section, Table, Text, drawn
-from unimat.report.figures import distribution_figure, distributions_figure
-from unimat.report.quantities import NOT_COMPUTED, Share, energy_label, number, share, with_interval
+from unimat.report.blocks import Block, Bullets, Missing, Section, Table, Text
+from unimat.report.quantities import NOT_COMPUTED, Share, number, share, with_interval
 from unimat.report.run_files import RunFiles, SetFiles
 
 MODES = ("cdvae", "strict")
@@ -20,13 +15,6 @@ RATES = {
     "valid_unique_and_novel": "Valid, unique and novel",
 }
 SHARED_RATES = {"unique": "Unique", "novel": "Novel", "unique_and_novel": "Unique and novel"}
-LABELS = {
-    "density": "density (g/cm³)",
-    "volume_per_atom": "volume per atom (Å³)",
-    "n_atoms": "atoms per cell",
-    "n_elements": "elements per crystal",
-}
-REFERENCE = "test split"
 CAPTION = (
     "Counts of everything that was generated, crystals that could not be used included, with their 95 % intervals; "
     "cdvae: the evaluation that papers quote, strict: what it should have been"
@@ -60,39 +48,6 @@ def validity(run: RunFiles) -> Section:
     if without or not run.sets:
         blocks.append(Missing(_no_metrics(without), partial=bool(with_metrics)))
     return Section("validity", "Validity, uniqueness, novelty, coverage", "", blocks)
-
-
-def distributions(run: RunFiles, primary: SetFiles | None) -> Section:
-    """Overlaid histograms of the valid generated crystals and the test split."""
-    lead = "Valid crystals of the set, before relaxation, beside the test split; bars of each add up to 100 %."
-    if primary is None or primary.verdicts is None:
-        what = primary.name if primary else "SET"
-        text = f"No distributions: sets/{what}/verdicts.parquet is not there; `unimat metrics` makes it."
-        return Section("distributions", "Distributions", "", [Missing(text)])
-    valid = _valid(primary.verdicts)
-    reference = properties(run.test) if run.test is not None else {}
-    panels, blocks = [], list[Block]()
-    for key, label in LABELS.items():
-        values = {primary.name: _finite(valid.get(key))}
-        if key in reference:
-            values[REFERENCE] = _finite(reference[key])
-        values = {name: each for name, each in values.items() if len(each)}
-        if primary.name not in values:
-            continue
-        panel = (values, REFERENCE, label, PROPERTIES[key] == "")
-        panels.append(panel)
-        description = f"Histogram of {label}: {' and '.join(values)}"
-        caption = _wasserstein(primary.metrics, key, label)
-        blocks.append(drawn(distribution_figure(*panel), f"dist-{key}", description, caption, half=True))
-    energy = _wasserstein(primary.metrics, "energy_per_atom", "energy")
-    if not energy.endswith("not computed."):
-        blocks.append(Text(f"{energy} By {energy_label((primary.metrics or {}).get('energy_type'))}."))
-    if run.test is None:
-        blocks.append(Missing("No test split to compare with: dataset/test.parquet is not there."))
-    if not panels:
-        blocks.append(Missing(f"No crystal of the set {primary.name} is valid: there is nothing to draw."))
-        return Section("distributions", "Distributions", lead, blocks)
-    return Section("distributions", "Distributions", lead, blocks, {"distributions": distributions_figure(panels)})
 
 
 def valid_unique_novel(one: SetFiles) -> Share | None:
@@ -174,7 +129,7 @@ def _coverage(sets: list[SetFiles]) -> list[Block]:
             coverage = ((each.metrics or {}).get(mode) or {}).get("coverage")
             if coverage:
                 rates = [with_interval(share(coverage.get(f"cov_{side}"))) for side in ("recall", "precision")]
-                means = [_measured(coverage.get(f"{kind}_{side}"), "value")
+                means = [measured(coverage.get(f"{kind}_{side}"), "value")
                          for side in ("recall", "precision") for kind in ("amsd", "amcd")]  # fmt: skip
                 rows.append([each.name, mode, *rates, *means])
     if not rows:
@@ -189,7 +144,7 @@ def _coverage(sets: list[SetFiles]) -> list[Block]:
     return [Table(caption, columns, rows, (0, 1))]
 
 
-def _measured(entry: Mapping[str, Any] | None, key: str) -> str:
+def measured(entry: Mapping[str, Any] | None, key: str) -> str:
     """A distance with its interval: ``0.08 [0.07, 0.09]``."""
     found = entry or {}
     if found.get(key) is None:
@@ -197,26 +152,3 @@ def _measured(entry: Mapping[str, Any] | None, key: str) -> str:
     if found.get("low") is None:
         return number(found[key])
     return f"{number(found[key])} [{number(found['low'])}, {number(found['high'])}]"
-
-
-def _valid(verdicts: pd.DataFrame) -> pd.DataFrame:
-    return verdicts[verdicts["valid"].fillna(False).astype(bool)] if "valid" in verdicts else verdicts
-
-
-def _finite(values: Any) -> np.ndarray:
-    if values is None:
-        return np.zeros(0)
-    array = np.asarray(values, float)
-    return array[np.isfinite(array)]
-
-
-def _wasserstein(metrics: Mapping[str, Any] | None, key: str, label: str) -> str:
-    """Caption of a histogram: the distance in both modes, with intervals and numbers of crystals."""
-    told = []
-    for mode in MODES:
-        entry = (((metrics or {}).get(mode) or {}).get("distributions") or {}).get(key) or {}
-        if entry.get("wasserstein") is not None:
-            unit = str(entry.get("unit") or "").replace("^3", "³")
-            counts = f"{number(entry.get('n_generated'))} against {number(entry.get('n_reference'))} crystals"
-            told.append(f"{_measured(entry, 'wasserstein')}{f' {unit}' if unit else ''} ({mode}; {counts})")
-    return f"{label[0].upper()}{label[1:]}. Wasserstein distance: {'; '.join(told) or 'not computed'}."

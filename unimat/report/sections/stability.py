@@ -24,7 +24,8 @@ def stability(run: RunFiles, primary: SetFiles | None, max_energy: float) -> Sec
         return Section("stability", "Stability", "", [Missing(text)])
     blocks: list[Block] = [_stability_table(judged)]
     figures = {}
-    drawable = {each.name: _energies(each) for each in judged if len(_energies(each)[0])}
+    alike = [each for each in judged if _scale(each) == _scale(judged[0])]
+    drawable = {each.name: _energies(each) for each in alike if len(_energies(each)[0])}
     limit = threshold(judged[0])
     reference = hull_name(run, judged[0])
     if drawable:
@@ -38,6 +39,7 @@ def stability(run: RunFiles, primary: SetFiles | None, max_energy: float) -> Sec
         )
         label = f"Histograms of decomposition energy for {', '.join(drawable)}"
         blocks.append(drawn(figure, "ed", label, caption))
+    blocks += [Text(_other_scale(each)) for each in judged if _scale(each) != _scale(judged[0])]
     blocks += _hull(run, primary, max_energy, figures)
     blocks += _by_reference(judged)
     without = [each.name for each in run.sets.values() if each.stability is None]
@@ -59,6 +61,16 @@ def threshold(one: SetFiles) -> float:
     """E_d below which a crystal that is not stable counts as metastable, eV/atom."""
     found = dig((one.stability_summary or {}).get("thresholds"), "metastable")
     return DEFAULT_THRESHOLD if found is None else float(found)
+
+
+def _scale(one: SetFiles) -> tuple[str, str]:
+    """Whose energies, against which hull: what must agree for two sets to share a figure."""
+    return engine_of(one, full=True), str((one.stability_summary or {}).get("reference"))
+
+
+def _other_scale(one: SetFiles) -> str:
+    engine, reference = _scale(one)
+    return f"The set “{one.name}” is not drawn beside them: its energies are by {engine}, its hull is “{reference}”."
 
 
 def hull_name(run: RunFiles, one: SetFiles) -> str:

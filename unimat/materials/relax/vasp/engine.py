@@ -8,6 +8,7 @@ k-point meshes are gamma-centred for every cell, hexagonal ones included. custod
 import dataclasses
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,25 @@ from pymatgen.core import Structure
 
 from unimat.materials.references.corrections import pymatgen_version
 from unimat.materials.references.pseudopotentials import GNOME, MATERIALS_PROJECT
-from unimat.materials.relax import custodian_log
-from unimat.materials.relax.engine import Relaxation, cell_failure
+from unimat.materials.relax.engine import PLAUSIBLE_ENERGIES, Relaxation, cell_failure, energy_failure
 from unimat.materials.relax.settings import RelaxSettings, VaspSettings
-from unimat.materials.relax.vasp_inputs import (
+from unimat.materials.relax.vasp import custodian_log
+from unimat.materials.relax.vasp import documents as vasp_documents
+from unimat.materials.relax.vasp.inputs import (
     InputsMissing,
     check_potentials,
     check_potentials_folder,
     vasp_command,
 )
-from unimat.materials.relax.vasp_stage import STATIC, Stage, StageFailed, StageResult, attempts
+from unimat.materials.relax.vasp.stage import (
+    STATIC,
+    Stage,
+    StageFailed,
+    StageResult,
+    attempts,
+    first_energy,
+    stage_result,
+)
 
 LARGE_FILES = ("WAVECAR*", "CHG*", "AECCAR*", "ELFCAR*", "LOCPOT*", "WAVEDER*", "PROCAR*", "vaspwave.h5*")
 
@@ -37,6 +47,7 @@ class VaspEngine:
     def __init__(self, settings: RelaxSettings):
         self.settings = settings
         self.energy_type = energy_type(settings.vasp)
+        self.stage_names = vasp_documents.STAGES
 
     def flow(self, structure: Structure) -> Flow:
         """The jobs of one crystal, relax 1, relax 2 and static, as a flow for jobflow's other managers."""
@@ -67,6 +78,22 @@ class VaspEngine:
         with tempfile.TemporaryDirectory(prefix="unimat-") as temporary:
             return self._relax(structure, (folder or Path(temporary)).resolve())
 
+    def outcome(self, structure: Structure, documents: Sequence[Any]) -> Relaxation:
+        """The same from documents of a job store, one of each stage, without files."""
+        results: list[StageResult] = []
+        errors = vasp_documents.mended(documents)
+        for document in documents:
+            results.append(stage_result(document))
+            if failure := self._failure(structure, results[-1]):
+                steps = sum(each.n_steps for each in results)
+                return Relaxation(None, n_steps=steps, failure=failure, mended=errors)
+        return _outcome(results, errors)
+
+    def _failure(self, initial: Structure, result: StageResult) -> str | None:
+        """Why the result of a stage means nothing, if so."""
+        energy = result.energy / len(initial)
+        return cell_failure(initial, result.structure, self.settings) or energy_failure(energy, PLAUSIBLE_ENERGIES)
+
     def _relax(self, structure: Structure, folder: Path) -> Relaxation:
         results: list[StageResult] = []
         try:
@@ -74,11 +101,13 @@ class VaspEngine:
                 start = results[-1].structure if results else structure
                 before = folder / previous if previous else None
                 results.append(stage.result(folder / stage.name, start, before, self.settings.vasp))
-                if failure := cell_failure(structure, results[-1].structure):
+                if failure := self._failure(structure, results[-1]):
                     raise StageFailed(failure)
         except StageFailed as error:
             steps = sum(each.n_steps for each in results)
             return Relaxation(None, n_steps=steps, failure=str(error), mended=mended(folder))
+        given = first_energy(folder / "relax_1", results[0].first_energy)
+        results[0] = dataclasses.replace(results[0], first_energy=given)
         outcome = _outcome(results, mended(folder))
         tidy(folder, self.settings.vasp)
         return outcome
@@ -123,7 +152,7 @@ def energy_type(settings: VaspSettings) -> dict[str, str]:
 def mended(folder: Path) -> list[dict[str, Any]]:
     """Errors of all stages and attempts in the folder of a crystal, as `custodian_log.mended` lists them."""
     logs = []
-    for name in ("relax_1", "relax_2", STATIC):
+    for name in vasp_documents.STAGES:
         for each in [*attempts(folder / name), folder / name]:
             logs.append((name, custodian_log.read_log(each)))
     return custodian_log.mended(logs)

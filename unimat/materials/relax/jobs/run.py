@@ -12,6 +12,8 @@ from typing import Any
 from jobflow import Flow, Job, JobStore, run_locally
 from maggma.stores import MemoryStore
 
+from unimat.materials.relax.jobs import context as job_context
+
 
 class JobFailed(Exception):
     """A job raised; the text is the last line of its traceback."""
@@ -27,14 +29,29 @@ def run(work: Job | Flow, folder: Path | None = None) -> list[Any]:
     Raises:
         JobFailed: if a job raised; the jobs after it are not run.
     """
-    # atomate2 stores trajectories in an additional store named "data".
+    # In memory, whatever the configured store: that one may fail, and the result must not be lost with it. atomate2
+    # puts trajectories into an additional store named "data".
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    if metadata := job_context.metadata():
+        work.update_metadata(metadata)
     uuids = [job.uuid for job, _ in work.iterflow()] if isinstance(work, Flow) else [work.uuid]
     with _working_folder(folder), _quiet_jobflow() as trouble, contextlib.redirect_stdout(io.StringIO()):
         responses = run_locally(work, store=store, log=False, create_folders=isinstance(work, Flow))
+    if recorder := job_context.recorder():
+        recorder.keep(documents_of(store))
     if any(uuid not in responses for uuid in uuids):
         raise JobFailed(trouble.last or "a job failed without a message")
     return [responses[uuid][1].output for uuid in uuids]
+
+
+def documents_of(store: Any) -> dict[str, Any]:
+    """All that a JobStore holds: `docs`, and `blobs` of each additional store by its name."""
+
+    def all_of(part: Any) -> list[dict[str, Any]]:
+        return [{key: value for key, value in doc.items() if key != "_id"} for doc in part.query()]
+
+    blobs = {name: all_of(part) for name, part in store.additional_stores.items()}
+    return {"docs": all_of(store.docs_store), "blobs": {name: found for name, found in blobs.items() if found}}
 
 
 class _LastError(logging.Handler):

@@ -10,22 +10,25 @@ import copy
 import dataclasses
 import datetime
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import atomate2
 import numpy as np
 from atomate2.vasp.jobs.base import get_vasp_task_document
 from atomate2.vasp.run import DEFAULT_HANDLERS
 from custodian.vasp.handlers import FrozenJobErrorHandler, WalltimeHandler
+from monty.io import zopen
 from pymatgen.core import Structure
 from pymatgen.io.vasp.inputs import Poscar
 
 from unimat.errors import UserError
-from unimat.materials.relax import custodian_log
-from unimat.materials.relax.jobs import JobFailed, run
+from unimat.materials.relax.jobs.context import labelled
+from unimat.materials.relax.jobs.run import JobFailed, run
 from unimat.materials.relax.settings import VaspSettings
+from unimat.materials.relax.vasp import custodian_log
 from unimat.materials.relax.wall_time import OutOfTime, seconds_left
 
 log = logging.getLogger("unimat.relax")
@@ -59,8 +62,21 @@ class Stage:
 
     name: str
     maker: Any
+    handlers: ClassVar[Any] = DEFAULT_HANDLERS  # custodian's, of this kind of calculation
 
-    def result(self, folder: Path, structure: Structure, previous: Path | None, settings: VaspSettings) -> StageResult:
+    def finished(self, folder: Path) -> Any:
+        """What came out of the stage in `folder`; None unless it came to a good end."""
+        return read_finished(folder)
+
+    def outcome(self, folder: Path, document: Any) -> Any:
+        """What came out of a calculation that has just ended in `folder`, with atomate2's document of it."""
+        return stage_result(document)
+
+    def start(self, folder: Path, structure: Structure) -> Structure:
+        """Where the stage starts: the last structure of an attempt that was cut off, or `structure`."""
+        return structure if self.name == STATIC else last_structure(folder, structure)
+
+    def result(self, folder: Path, structure: Structure, previous: Path | None, settings: VaspSettings) -> Any:
         """What comes out of the stage: read from `folder` if it is finished there, computed otherwise.
 
         Args:
@@ -73,16 +89,16 @@ class Stage:
             UserError: if the disk is full.
         """
         for attempt in range(1, ATTEMPTS + 1):
-            if finished := read_finished(folder):
+            if (finished := self.finished(folder)) is not None:
                 return finished
             left = _time_left(folder, settings)
-            start = structure if self.name == STATIC else last_structure(folder, structure)
+            start = self.start(folder, structure)
             set_aside(folder)
             try:
                 [document] = self._run(folder, start, previous, settings, left)
                 # A relaxation that was told to stop has fewer steps than NSW, and passes for converged.
                 _raise_if_of_the_machine(folder, custodian_log.read_log(folder), "")
-                return _result(document)
+                return self.outcome(folder, document)
             except JobFailed as error:
                 runs = custodian_log.read_log(folder)
                 _raise_if_of_the_machine(folder, runs, str(error))
@@ -101,14 +117,14 @@ class Stage:
             written = [name for name in PASSED_ON if any(previous.glob(f"{name}*"))]
             maker.copy_vasp_kwargs = {**maker.copy_vasp_kwargs, "additional_vasp_files": tuple(written)}
         job = maker.make(structure, prev_dir=None if previous is None else str(previous))
-        with _zipping("atomate" if settings.raw_outputs != "keep" else False):
+        with _zipping("atomate" if settings.raw_outputs != "keep" else False), labelled(stage=self.name):
             return run(job, folder)
 
     def _handlers(self, settings: VaspSettings, left: float | None) -> list[Any]:
         """atomate2's handlers, with our patience; under Slurm one more, which stops VASP in time."""
         handlers: list[Any] = [
             FrozenJobErrorHandler(timeout=settings.hang_timeout) if isinstance(each, FrozenJobErrorHandler) else each
-            for each in copy.deepcopy(DEFAULT_HANDLERS)  # they count errors, and choose the next remedy by the count
+            for each in copy.deepcopy(self.handlers)  # they count errors, and choose the next remedy by the count
         ]
         if left is not None:
             # A static calculation is one ionic step long, so it is stopped after an electronic one.
@@ -127,7 +143,7 @@ def read_finished(folder: Path) -> StageResult | None:
     except Exception as error:  # whatever a torn file makes of a parser
         log.warning("%s is computed again, its files cannot be read (%s)", folder, error)
         return None
-    return _result(document) if document.state == "successful" else None
+    return stage_result(document) if document.state == "successful" else None
 
 
 def last_structure(folder: Path, otherwise: Structure) -> Structure:
@@ -167,7 +183,24 @@ def attempts(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.rpartition("_")[2]))
 
 
-def _result(document: Any) -> StageResult:
+def first_energy(folder: Path, otherwise: float) -> float:
+    """Energy of the structure that the stage was given, eV per cell.
+
+    A stage that was cut off went on from a later structure: the first step of its first attempt counts, and `otherwise`
+    without an attempt that got so far.
+    """
+    for path in [each / name for each in attempts(folder) for name in ("OSZICAR", "OSZICAR.gz")]:
+        try:
+            with zopen(path, "rt", encoding="utf-8") as stream:
+                steps = (re.search(r"E0=\s*(\S+)", str(line)) for line in stream)
+                return next(float(step[1]) for step in steps if step)
+        except (OSError, EOFError, ValueError, StopIteration):  # missing or torn, or no step was finished
+            continue
+    return otherwise
+
+
+def stage_result(document: Any) -> StageResult:
+    """What is used of emmet's document of one calculation."""
     steps = document.calcs_reversed[0].output.ionic_steps
     return StageResult(
         structure=document.output.structure,

@@ -1,0 +1,35 @@
+"""How often the verdicts of one engine held under another, for crystals of the same ids.
+
+Stable and metastable verdicts that held, in both directions with their denominators; differences of decomposition
+energies; rank correlation within compositions; relaxed structures that are the same or not. Writes agreement.json and
+agreement.parquet (one row per crystal) into --out.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+EXAMPLE = "unimat agreement --a sets/generated --b sets/best --out sets/best"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    files = "stability.parquet, stability.json and relaxed.parquet"
+    parser.add_argument("--a", required=True, type=Path, help=f"folder of the set judged first: {files}")
+    parser.add_argument("--b", required=True, type=Path, help="folder of the set judged again, by another engine")
+    parser.add_argument("--out", required=True, type=Path, help="folder for agreement.json and agreement.parquet")
+
+
+def run(args: argparse.Namespace) -> None:
+    from unimat.files import write_json, written_whole
+    from unimat.materials.agreement import agreement, matched, read_side
+
+    a, b = read_side(args.a), read_side(args.b)
+    frame = matched(a, b)
+    numbers = agreement(frame, a, b)
+    with written_whole(args.out / "agreement.parquet") as unfinished:
+        frame.to_parquet(unfinished, index=False)
+    write_json(args.out / "agreement.json", numbers)
+    held = numbers["held"]["stable"]
+    logging.getLogger("unimat.agreement").info(
+        "%d of %d stable by %s are stable by %s", held["count"], held["of"], numbers["a"]["by"], numbers["b"]["by"]
+    )

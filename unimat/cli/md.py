@@ -1,0 +1,53 @@
+"""Molecular dynamics (NVT) of the best crystals of a set: do they hold at a temperature?
+
+Takes the converged crystals of lowest decomposition energy. A run that was interrupted goes on at its last restart
+point in --work, a longer one at the end of a shorter one. Writes a row for each crystal (drift of the energies,
+displacements, whether the crystal is still there, or why it could not be run) and, with --summary, the counts and the
+curves of the figures.
+"""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+EXAMPLE = (
+    "unimat md --crystals sets/mine/relaxed.parquet --stability sets/mine/stability.parquet "
+    "--settings md.yaml --work work/md --out sets/mine/dynamics.parquet --summary sets/mine/dynamics.json"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--crystals", required=True, type=Path, help="crystal table; relaxed, where it is to be chosen from"
+    )
+    parser.add_argument("--stability", type=Path, help="stability.parquet of the same set, which says what is best")
+    parser.add_argument("--settings", help="md settings: JSON text, or a JSON or YAML file")
+    parser.add_argument("--work", required=True, type=Path, help="folder for restart points and trajectories; kept")
+    parser.add_argument("--out", required=True, type=Path, help="table to write")
+    parser.add_argument("--summary", type=Path, help="JSON of counts and curves to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    from unimat.materials.dynamics.settings import MdSettings
+    from unimat.settings import load_settings
+
+    settings = load_settings(MdSettings, args.settings, "md")
+    # Read when numpy and torch are loaded; without it their threads spin on each other's cores.
+    os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
+    from unimat import crystal_table
+    from unimat.files import write_json
+    from unimat.materials.dynamics.choose import best, read_stability
+    from unimat.materials.dynamics.engine import make_md_engine
+    from unimat.materials.dynamics.table import dynamics
+
+    stability = read_stability(args.stability) if args.stability else None
+    chosen = best(crystal_table.read(args.crystals), stability, settings.take)
+    table, summary = dynamics(chosen, make_md_engine(settings), settings, args.work, args.out.parent)
+    crystal_table.write(table, args.out)
+    if args.summary:
+        write_json(args.summary, summary)
+    logging.getLogger("unimat.md").info(
+        "%d of %d crystals ran, %d kept their structure -> %s",
+        summary["ran"]["count"], summary["n"], summary["kept"]["count"], args.out,
+    )  # fmt: skip

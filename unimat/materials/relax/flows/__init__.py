@@ -1,0 +1,1 @@
+"""Relaxations as flows for a remote queue, and their results back."""

@@ -1,0 +1,1 @@
+"""Universal force fields, by name."""

@@ -1,0 +1,1 @@
+"""GPAW: free plane-wave DFT."""

@@ -1,0 +1,45 @@
+"""Judged sets -> molecular dynamics of their best crystals; restart points and trajectories in a working folder."""
+
+
+rule md_set:
+    input:
+        relaxed="results/<run>/sets/{set}/relaxed.parquet",
+        stability="results/<run>/sets/{set}/stability.parquet",
+    output:
+        dynamics="results/<run>/sets/{set}/dynamics.parquet",
+        summary="results/<run>/sets/{set}/dynamics.json",
+    log:
+        "logs/md/<run>/{set}.log",
+    benchmark:
+        "benchmarks/md/<run>/{set}.tsv"
+    wildcard_constraints:
+        set=any_of(sets_of("md")),
+    conda:
+        "../../environment.yml"
+    threads: settings["md"].threads
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(480),
+    params:
+        settings=lambda wildcards: as_json("md"),
+        work=f"results/{config['run']}/work/md",
+    shell:
+        r"""
+        unimat md \
+            --crystals {input.relaxed} \
+            --stability {input.stability} \
+            --settings {params.settings:q} \
+            --work {params.work} \
+            --out {output.dynamics} \
+            --summary {output.summary} \
+            >{log} 2>&1
+        """
+
+
+localrules:
+    md,
+
+
+rule md:
+    input:
+        collect("results/<run>/sets/{set}/dynamics.parquet", set=sets_of("md")),

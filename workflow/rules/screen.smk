@@ -1,0 +1,84 @@
+"""Judged sets -> their best crystals for a dearer engine, and how often the cheaper one's verdict held."""
+
+
+rule screen_set:
+    input:
+        stability=lambda wildcards: f"results/<run>/sets/{screened_from(wildcards.set)}/stability.parquet",
+        relaxed=lambda wildcards: f"results/<run>/sets/{screened_from(wildcards.set)}/relaxed.parquet",
+        crystals=lambda wildcards: f"results/<run>/sets/{screened_from(wildcards.set)}/crystals.parquet",
+    output:
+        crystals="results/<run>/sets/{set}/crystals.parquet",
+        rejected="results/<run>/sets/{set}/rejected.parquet",
+        summary="results/<run>/sets/{set}/screen.json",
+        estimate="results/<run>/sets/{set}/core_hours.csv",
+    log:
+        "logs/screen/<run>/{set}.log",
+    wildcard_constraints:
+        set=any_of(sets_from("screen")),
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(60),
+    params:
+        settings=lambda wildcards: as_json("screen", config["sets"][wildcards.set]),
+        # Of the engine to come, for the estimate.
+        relax=lambda wildcards: as_json("relax", changed("relax", wildcards.set), only=["engine", "force_field", *DFT]),
+        judged=lambda wildcards, input: Path(input.stability).parent,
+        out=subpath(output.crystals, parent=True),
+    shell:
+        r"""
+        unimat screen \
+            --judged {params.judged} \
+            --settings {params.settings:q} \
+            --relax {params.relax:q} \
+            --processes {threads} \
+            --out {params.out} \
+            >{log} 2>&1
+        """
+
+
+rule agreement_set:
+    input:
+        a=lambda wildcards: judged_files(screened_from(wildcards.set)),
+        b=lambda wildcards: judged_files(wildcards.set),
+    output:
+        summary="results/<run>/sets/{set}/agreement.json",
+        crystals="results/<run>/sets/{set}/agreement.parquet",
+    log:
+        "logs/agreement/<run>/{set}.log",
+    wildcard_constraints:
+        set=any_of(judged_again()),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        a=lambda wildcards, input: Path(input.a[0]).parent,
+        b=lambda wildcards, input: Path(input.b[0]).parent,
+        out=subpath(output.summary, parent=True),
+    shell:
+        r"""
+        unimat agreement \
+            --a {params.a} \
+            --b {params.b} \
+            --out {params.out} \
+            >{log} 2>&1
+        """
+
+
+localrules:
+    screen,
+    agreement,
+
+
+rule screen:
+    input:
+        collect("results/<run>/sets/{set}/crystals.parquet", set=sets_from("screen")),
+
+
+rule agreement:
+    input:
+        collect("results/<run>/sets/{set}/agreement.json", set=judged_again()),
