@@ -10,7 +10,7 @@ READY := $(VENV)/.complete
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env gpaw demo test test-slow lint format docs bench profiles constraints clean
+.PHONY: help env gpaw demo ablation test test-slow lint format docs bench profiles constraints clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,13 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## dataset to report on silicon-carbon, about ten minutes on 2 cores
 	$(BIN)/snakemake --cores $(CORES)
 	@$(BIN)/python workflow/scripts/show_headline.py results/demo
+
+# One run after the other, and on past one that fails; the last lines name the result files.
+ablation: $(READY)  ## the variants of config/ablation on Carbon-24, hours, resumable, into docs/reproduction/
+	@for variant in $(filter-out config/ablation/base.yaml,$(wildcard config/ablation/*.yaml)); do \
+		$(BIN)/snakemake reproduction --cores $(CORES) --configfile config/ablation/base.yaml $$variant || \
+			failed="$$failed $$variant"; \
+	done; ls docs/reproduction/ablation_*.json; test -z "$$failed" || { echo "not finished:$$failed" >&2; exit 1; }
 
 gpaw: $(READY)  ## add GPAW, built with libxc-dev libopenblas-dev libfftw3-dev libopenmpi-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpaw]'

@@ -14,11 +14,13 @@ from unimat.materials.airss_settings import AirssSettings
 from unimat.materials.dynamics.settings import MdSettings
 from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
 from unimat.materials.metrics_settings import MetricsSettings
+from unimat.materials.prediction_settings import PredictionSettings
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.screen_settings import ScreenSettings
 from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
 from unimat.report.settings import ReportSettings
+from unimat.reproduction.settings import ReproductionSettings
 
 SCHEMAS = Path(__file__).parents[1] / "workflow/schemas"
 SETTINGS: dict[str, Any] = {
@@ -29,16 +31,20 @@ SETTINGS: dict[str, Any] = {
     "sample": SampleSettings,
     "airss": AirssSettings,
     "metrics": MetricsSettings,
+    "match": PredictionSettings,
     "relax": RelaxSettings,
     "hull": HullSettings,
     "md": MdSettings,
     "compare": CompareSettings,
     "report": ReportSettings,
+    "reproduction": ReproductionSettings,
 }
 # Keys that the rules read and no settings class knows.
 KEYS_OF_RULES: dict[str, Any] = {
     "metrics.sets": [],
     "metrics.reference_split": "test",
+    "metrics.cache": None,
+    "match.sets": [],
     "relax.sets": [],
     "relax.shards": 1,
     "relax.by_set": {},
@@ -75,7 +81,8 @@ INTRODUCTION = textwrap.dedent(
 def configuration() -> str:
     """Every key of the configuration, from the schemas, with defaults from the settings classes."""
     top = read_schema("config.schema.yaml")
-    parts = [INTRODUCTION, table(rows(top["properties"], "", {"run": REQUIRED, "seed": "", "require_accelerator": ""}))]
+    of_the_run = {"run": REQUIRED, "seed": "", "faithful": False, "require_accelerator": "", "pretrained": ""}
+    parts = [INTRODUCTION, table(rows(top["properties"], "", of_the_run))]
     for name, part in top["properties"].items():
         if "$ref" in part:
             schema = read_schema(part["$ref"])
@@ -139,6 +146,9 @@ def defaults_of(kind: Any, prefix: str) -> dict[str, Any]:
             found |= defaults_of(of_each[0], f"{prefix}{field.name}.<name>.")
     if kind is MetricsSettings:  # two numbers in place of a dataset's name
         found |= dict.fromkeys((f"{prefix}cutoffs.structure", f"{prefix}cutoffs.composition"), "")
+    if kind is PredictionSettings:  # the numbers of its preset
+        preset = dataclasses.asdict(PredictionSettings().matcher_settings)
+        found |= {f"{prefix}matcher.{key}": number for key, number in preset.items()}
     return found
 
 

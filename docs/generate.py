@@ -1,4 +1,4 @@
-"""Write the pages that say what the code says: configuration.md, commands.md and benchmarks.md.
+"""Write the pages that say what the code and the results say: configuration, commands, benchmarks, models and so on.
 
 python docs/generate.py [PAGE ...] [--out FOLDER]
 """
@@ -17,6 +17,8 @@ from typing import Any
 from unittest import mock
 
 from configuration_page import configuration
+from models_page import cards, models
+from reproduction_page import reproduction
 
 from unimat import cli
 
@@ -101,6 +103,9 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "configuration": ("workflow/schemas and the settings classes of unimat", configuration),
     "commands": ("the commands in unimat/cli", commands),
     "benchmarks": ("the results in docs/benchmarks, which `make bench` writes", benchmarks),
+    "reproduction": ("the results in docs/reproduction, which `snakemake reproduction` writes", reproduction),
+    "models": ("the cards in unimat/pretrained, which `unimat publish` writes", models),
+    **{f"models/{name}": (f"unimat/pretrained/{name}.json", page) for name, page in cards().items()},
 }
 
 
@@ -111,10 +116,11 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := sorted(set(args.pages) - set(PAGES)):
         sys.exit(f"no page {unknown[0]!r}; there are {', '.join(PAGES)}")
-    args.out.mkdir(parents=True, exist_ok=True)
     for name in args.pages or PAGES:
         source, page = PAGES[name]
-        (args.out / f"{name}.md").write_text(GENERATED.format(source) + page(), encoding="utf-8")
+        path = args.out / f"{name}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(GENERATED.format(source) + page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,14 @@ def exact(noisy, log_snr, prediction="epsilon"):
         gain = VARIANCE[name] * alpha / (alpha**2 * VARIANCE[name] + sigma**2)
         x0 = MEAN[name] + gain * (z - alpha * MEAN[name])
         noise = (z - alpha * x0) / sigma
-        return {"epsilon": noise, "x0": x0, "v": alpha * noise - sigma * x0}[prediction].reshape(noisy[name].shape)
+        forms = {
+            "epsilon": noise,
+            "x0": x0,
+            "v": alpha * noise - sigma * x0,
+            "edm": (sigma * x0 / 0.5 - alpha * 0.5 * noise),
+        }
+        spread = jnp.sqrt(sigma**2 + (0.5 * alpha) ** 2) if prediction == "edm" else 1.0
+        return (forms[prediction] / spread).reshape(noisy[name].shape)
 
     return {name: best(name) for name in noisy}
 
@@ -110,11 +117,15 @@ class ExactNetwork:
         ("v", {"sampler": "dpm++", "steps": 64}),
         ("epsilon", {"sampler": "heun", "steps": 32}),
         ("v", {"sampler": "heun", "steps": 64, "churn": 20.0}),
+        ("edm", {"sampler": "heun", "steps": 64, "churn": 20.0}),
+        ("edm", {"gamma": 0.1}),
     ],
 )
 def test_sampler_recovers_gaussian_data(prediction, options):
     network = ExactNetwork(prediction)
-    model = types.SimpleNamespace(settings=ModelSettings(prediction=prediction), network=network)
+    model = types.SimpleNamespace(
+        settings=ModelSettings(prediction=prediction, sigma_data_lattice=0.5), network=network
+    )
     settings = SampleSettings(**options, clip=False)
     n = 4000
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), jnp.arange(n))

@@ -18,7 +18,18 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(ROOT.glob("docs/*.md"))
 ROOT_PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 # Folders that a run makes; what lies in them need not be there.
-MADE = ("results/", "resources/", "dataset/", "encoded/", "model/", "sets/", "hull/", "compare/", "work/")
+MADE = (
+    "results/",
+    "resources/",
+    "dataset/",
+    "encoded/",
+    "model/",
+    "sets/",
+    "hull/",
+    "compare/",
+    "work/",
+    "docs/reproduction",
+)
 # Python writes the help of its argument parser a little differently from version to version.
 GENERATED_BY = (3, 11)
 TEXT_SUFFIXES = {".py", ".smk", ".md", ".yaml", ".yml", ".toml", ".txt", ".cff", ".html", ".css", ".j2", ".rst", ""}
@@ -39,8 +50,11 @@ def test_generated_pages_are_up_to_date(tmp_path: Path):
         [sys.executable, ROOT / "docs/generate.py", "--out", tmp_path], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    generated = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.md")}
-    assert generated.keys() == {"configuration.md", "commands.md", "benchmarks.md"}
+    generated = {str(path.relative_to(tmp_path)): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.md")}
+    cards = {f"models/{path.stem}.md" for path in ROOT.glob("unimat/pretrained/*.json")}
+    pages = {"configuration.md", "commands.md", "benchmarks.md", "reproduction.md", "models.md"}
+    assert generated.keys() == pages | cards
+    assert {f"models/{path.name}" for path in ROOT.glob("docs/models/*.md")} == cards
     for name, text in generated.items():
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, f"run docs/generate.py, {name} is old"
 

@@ -37,7 +37,7 @@ def test_accelerator_half_names_no_package_that_a_bare_image_lacks():
     package = Path(unimat.__file__).parent
     names = {
         name.split(".")[0]
-        for path in [*package.glob("*.py"), *package.glob("model/*.py")]
+        for path in [*package.glob("*.py"), *package.glob("model/**/*.py")]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         for name in (
             [alias.name for alias in node.names]

@@ -219,6 +219,20 @@ def test_splits_of_the_source_are_kept(tmp_path, ingested):
     assert result.tables["test"].metadata["split"] == "test"
 
 
+def test_val_joins_the_training_split_but_for_a_few_and_the_card_is_told(tmp_path, ingested):
+    paths, text = {}, GOOD["good-1"]
+    for split, n in {"train": 2, "val": 5, "test": 3}.items():
+        paths[split] = str(tmp_path / f"{split}.csv")
+        pd.DataFrame({"material_id": [f"{split}-{i}" for i in range(n)], "cif": text}).to_csv(paths[split], index=False)
+    result = ingested(paths, split={"keep_val": 1})
+    assert {split: len(table) for split, table in result.tables.items()} == {"train": 6, "val": 1, "test": 3}
+    assert result.tables["test"].material_ids == ["test-0", "test-1", "test-2"]
+    assert {name.split("-")[0] for name in result.tables["train"].material_ids} == {"train", "val"}
+    assert "then 4 of 5 crystals of val put into train (drawn by seed 0) and 1 left; test as it" in result.split_method
+    with pytest.raises(UserError, match=r"split\.keep_val keeps 5 crystals, and val has 5; give a smaller number"):
+        ingested(paths, split={"keep_val": 5}, out="other")
+
+
 def test_asking_for_a_given_split_that_is_not_there_is_told(source, ingested):
     with pytest.raises(UserError, match="4 of 4 crystals have no split of their own; give a source for each split"):
         ingested(source, split={"kind": "given"})
@@ -300,6 +314,8 @@ def test_conversion_keeps_crystals_that_metrics_will_judge(source):
         ({"name": "mp_20", "source": "x.csv"}, "source is for dataset 'custom' only"),
         ({"name": "custom", "source": {"validation": "x"}}, "splits are train, val, test, found validation"),
         ({"split": {"fractions": [0.5, 0.2, 0.2]}}, "must be shares that sum to 1"),
+        ({"split": {"keep_val": 0}}, "keep_val must be at least 1 crystal, found 0"),
+        ({"split": {"keep_val": 9, "group_by": "chemical_system"}}, "keep_val would part the groups"),
         ({"max_atoms": 0}, "max_atoms must be at least 1"),
         ({"min_distance": -1.0}, "min_distance must not be negative"),
         ({"reduction": "standard"}, "'standard' is not one of 'niggli', 'primitive', 'conventional', 'none'"),

@@ -89,14 +89,51 @@ def test_a_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path):
     assert {name for name in names if not name.split("/")[0].endswith(".dist-info")} == files
 
 
-def test_a_wheel_runs_outside_the_checkout(wheel: Path, tmp_path: Path):
-    target = tmp_path / "site"
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which the wheel is installed, and no more."""
+    target = tmp_path_factory.mktemp("installed") / "site"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel]
     subprocess.run(command, check=True, timeout=300)
-    environment = {**os.environ, "PYTHONPATH": str(target)}
-    code = "import unimat, sys; print(unimat.__file__); from unimat.cli import main; sys.exit(main(['--help']))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    return target
+
+
+def in_a_fresh_install(site: Path, folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "UNIMAT_PRETRAINED"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.stdout.startswith(str(target)), done.stderr
+
+
+def test_a_wheel_runs_outside_the_checkout(site: Path, tmp_path: Path):
+    code = "import unimat, sys; print(unimat.__file__); from unimat.cli import main; sys.exit(main(['--help']))"
+    done = in_a_fresh_install(site, tmp_path, code)
+    assert done.stdout.startswith(str(site)), done.stderr
     assert "decomposition energy" in done.stdout
+
+
+# No name is looked up and no connection is made: whatever would be downloaded fails.
+OFFLINE = """
+import socket, sys
+def refuse(*_, **__):
+    raise OSError("a network was asked for")
+socket.getaddrinfo = socket.socket.connect = refuse
+"""
+
+
+@pytest.mark.skipif(not list((ROOT / "unimat/pretrained").glob("*.npz")), reason="no model ships yet")
+def test_a_wheel_draws_crystals_with_every_model_that_ships_and_no_network(site: Path, tmp_path: Path):
+    names = sorted(path.stem for path in (ROOT / "unimat/pretrained").glob("*.npz"))
+    settings = '{"steps": 2, "batch_size": 2}'
+    calls = [["sample", "--pretrained", name, "--count", "2", "--settings", settings, "--out", name] for name in names]
+    code = f"{OFFLINE}from unimat.cli import main\nsys.exit(main(['pretrained']) or max(map(main, {calls!r})))"
+    done = in_a_fresh_install(site, tmp_path, code)
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        assert f"\n{name} " in f"\n{done.stdout}"
+        assert (tmp_path / name / "crystals.parquet").is_file()

@@ -86,6 +86,25 @@ def test_everyone_is_matched_with_every_truth_of_the_composition():
     assert found["metre"]["crmse"]["value"] == pytest.approx(0, abs=1e-6)
 
 
+def test_rates_are_given_for_as_many_samples_as_are_asked_for():
+    crystals = [named(B2, "NaCl-0"), named(B2, "NaCl-1"), named(ROCK_SALT, "NaCl-2"), named(DIAMOND, "C-0")]
+    settings = dataclasses.replace(SETTINGS, samples=(1, 2, 9))
+    found = judged(crystals, [ROCK_SALT, DIAMOND], settings=settings).summary["samples"]
+    assert {n: each["all"]["match_rate"]["count"] for n, each in found.items()} == {"1": 1, "2": 1, "3": 2}
+    with pytest.raises(ValueError, match=r"samples must be numbers of at least 1, found \[0\]"):
+        PredictionSettings(samples=(0,))
+
+
+def test_without_metre_samples_meet_their_own_truths_alone():
+    crystals = [named(B2, "NaCl-0"), named(ROCK_SALT, "B2-0"), named(ROCK_SALT, "B2-1"), named(B2, "B2-2")]
+    truths = [ROCK_SALT, B2]
+    plain = judged(crystals, truths, settings=dataclasses.replace(SETTINGS, metre=False))
+    everyone = judged(crystals, truths)
+    assert plain.summary["metre"] is None
+    assert plain.summary["samples"] == everyone.summary["samples"]
+    assert plain.table.equals(everyone.table)
+
+
 def diffcsp(samples, truths):
     """Match rate and error as DiffCSP's RecEval (one sample) and RecEvalBatch (several) compute them."""
 

@@ -14,11 +14,13 @@ from unimat.materials.airss_settings import AirssSettings
 from unimat.materials.dynamics.settings import MdSettings
 from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
 from unimat.materials.metrics_settings import MetricsSettings
+from unimat.materials.prediction_settings import PredictionSettings
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.screen_settings import ScreenSettings
 from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
 from unimat.report.settings import ReportSettings
+from unimat.reproduction.settings import ReproductionSettings
 
 SCHEMAS = Path(__file__).parents[1] / "workflow/schemas"
 SETTINGS = {
@@ -29,21 +31,24 @@ SETTINGS = {
     "sample": SampleSettings,
     "airss": AirssSettings,
     "metrics": MetricsSettings,
+    "match": PredictionSettings,
     "relax": RelaxSettings,
     "hull": HullSettings,
     "md": MdSettings,
     "compare": CompareSettings,
     "report": ReportSettings,
+    "reproduction": ReproductionSettings,
 }
 # Keys that wire the workflow and that no command sees.
 OF_THE_WORKFLOW = {
-    "metrics": {"sets", "reference_split"},
+    "metrics": {"sets", "reference_split", "cache"},
+    "match": {"sets"},
     "relax": {"sets", "shards", "by_set", "cache"},
     "hull": {"sets", "by_set"},
     "md": {"sets"},
     "compare": {"pairs"},
 }
-OF_THE_RUN = {"run", "seed", "require_accelerator", "sets"}
+OF_THE_RUN = {"run", "seed", "faithful", "require_accelerator", "pretrained", "sets"}
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def test_options_of_a_set_are_those_of_the_command_that_makes_it():
     kinds = schema("sets")["$defs"]
     made_by = (SampleSettings, AirssSettings, ConvertSettings)
     fields = {kind: {field.name for field in dataclasses.fields(kind)} for kind in made_by}
-    assert kinds["sample"]["properties"].keys() == fields[SampleSettings] | {"from"}
+    assert kinds["sample"]["properties"].keys() == fields[SampleSettings] | {"from", "compositions_of"}
     assert kinds["airss"]["properties"].keys() == fields[AirssSettings] | {"from"}
     assert kinds["file"]["properties"].keys() == fields[ConvertSettings] | {"from", "path"}
     screen = {key: each for key, each in kinds["screen"]["properties"].items() if key not in ("from", "of")}

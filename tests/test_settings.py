@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from unimat.errors import UserError
-from unimat.model.settings import FAITHFUL, EncodeSettings, ModelSettings, SampleSettings, TrainSettings
+from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
 from unimat.settings import as_dict, differences, load_settings
 
 KINDS = {"encode": EncodeSettings, "model": ModelSettings, "train": TrainSettings, "sample": SampleSettings}
@@ -19,12 +19,6 @@ def test_defaults_are_table_4():
     assert (train.beta1, train.beta2, train.learning_rate, train.weight_decay) == (0.9, 0.99, 1e-4, 0)
     assert (train.batch_size, train.ema_decay, train.steps) == (512, 0.9999, 200_000)
     assert (sample.steps, sample.gamma) == (256, 0.1)
-
-
-def test_faithful_sections_are_settings():
-    loaded = {name: load_settings(KINDS[name], values) for name, values in FAITHFUL.items()}
-    assert loaded["model"].coordinate_form == "raw"
-    assert loaded["encode"].lattice_lengths == "raw"
 
 
 @pytest.mark.parametrize("kind", KINDS.values())

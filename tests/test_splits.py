@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unimat.materials.splits import draw_splits
+from unimat.materials.splits import draw_splits, move_val_to_train
 
 
 def test_shares_are_exact_and_the_seed_decides():
@@ -40,3 +40,12 @@ def test_small_groups_come_close_to_the_shares():
 def test_an_empty_share_stays_empty():
     assert set(draw_splits(50, (0.5, 0.5, 0.0), 0)) == {0, 1}
     assert set(draw_splits(50, (1.0, 0.0, 0.0), 0, np.arange(50))) == {0}
+
+
+def test_val_moves_into_train_but_for_some_and_test_stays():
+    splits = np.repeat([0, 1, 2], [5, 40, 20]).astype(np.int8)
+    moved = move_val_to_train(splits, keep=10, seed=0)
+    assert np.bincount(moved).tolist() == [35, 10, 20]
+    assert (moved[splits != 1] == splits[splits != 1]).all()
+    assert (moved != move_val_to_train(splits, keep=10, seed=1)).any()
+    assert splits[5] == 1

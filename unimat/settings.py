@@ -23,9 +23,18 @@ def load_settings(kind: type[T], source: str | Path | dict[str, Any] | None, whe
     Raises:
         UserError: on an unknown key, a missing key, or a value of the wrong type.
     """
+    return _build(kind, given(source, where), where)
+
+
+def given(source: str | Path | dict[str, Any] | None, where: str = "settings") -> dict[str, Any]:
+    """The mapping that a source of `load_settings` stands for, before defaults.
+
+    Raises:
+        UserError: if it is no mapping, or no such file.
+    """
     if source is None:
-        return _build(kind, {}, where)
-    return _build(kind, source if isinstance(source, dict) else _parse(source, where), where)
+        return {}
+    return source if isinstance(source, dict) else _parse(source, where)
 
 
 def as_dict(settings: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ NAMES = {
     "ingest": ["train.parquet", "val.parquet", "test.parquet", "rejected.parquet", "card.json", "card.html"],
     "encode": ["train/shard", "val/shard", "test/shard", "encoding.json", "rejected.parquet"],
     "train": ["model.npz", "history.csv", "training.json"],
+    "pretrained": ["model.npz", "history.csv", "training.json"],
     "sample": ["crystals.parquet", "rejected.parquet", "sampling.json"],
     "select": ["crystals.parquet", "rejected.parquet"],
     "airss": ["crystals.parquet", "rejected.parquet"],
@@ -26,6 +27,7 @@ FILE_FLAGS = (
     "--out-pairs",
     "--headline",
     "--rejected",
+    "--pairs",
 )
 
 command, *words = sys.argv[1:]
@@ -37,6 +39,9 @@ if command in NAMES:
 else:
     files = [pathlib.Path(flags[flag]) for flag in FILE_FLAGS if flag in flags]
     files += [pathlib.Path(words[1])] if command == "convert" else []
+if command == "reproduction":
+    name = pathlib.Path(flags["--run-dir"]).name
+    files = [pathlib.Path(flags["--out"], name + end) for end in (".json", "_crystals.svg", "_loss.svg")]
 if "--figures" in flags:
     files.append(pathlib.Path(flags["--figures"], "loss.svg"))
 for file in files:

@@ -16,7 +16,7 @@ def read_configuration(values: dict[str, Any]) -> dict[str, Any]:
     """Settings of a configuration that passes the workflow's own checks: plain Python, run here without Snakemake."""
     fake = types.SimpleNamespace(basedir=str(ROOT / "workflow"), configfiles=["config/mine.yaml"])
     space: dict[str, Any] = {"workflow": fake, "config": values}
-    for name in ("validate.smk", "settings.smk", "by_set.smk"):
+    for name in ("validate.smk", "settings.smk", "names.smk", "by_set.smk"):
         exec(compile((RULES / name).read_text(encoding="utf-8"), name, "exec"), space)
     return space["read_configuration"]()
 

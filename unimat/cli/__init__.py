@@ -19,10 +19,15 @@ COMMANDS = {
     "ingest": "read crystals of any format into checked crystal tables, split, with a data card",
     "convert": "turn a crystal table into CIF, POSCAR or extxyz files, or such files into a table",
     "select": "choose rows of a crystal table: a seeded draw, or the lowest energies per composition",
+    "compositions": "formulas of the crystals of a table, to generate samples for",
     "encode": "lay crystals over the periodic table as compact arrays",
     "doctor": "say what would go wrong if a training started here, or jobs were submitted",
     "train": "train the diffusion model",
+    "pack": "pack a run for another machine: code, encoded crystals, settings, checkpoints",
+    "absorb": "bring back what a packed run made on another machine",
     "sample": "generate crystals with a trained model",
+    "pretrained": "trained models that ship: a list, and the card of each",
+    "publish": "make a file to share of a trained model, and its card",
     "metrics": "validity, coverage, distributions, uniqueness and novelty of a set",
     "match": "match rate and error of crystals predicted for given compositions",
     "relax": "relax a set with an engine (CHGNet, VASP), in shards, resumable",
@@ -37,6 +42,7 @@ COMMANDS = {
     "screen": "the best crystals of a judged set, within a budget of core-hours, for a dearer engine",
     "agreement": "how often the verdicts of one engine held under another",
     "report": "one self-contained HTML page of a run",
+    "reproduction": "the numbers of a run for the reproduction page, and pictures",
 }
 
 

@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for split in ("train", "val", "test"):
         parser.add_argument(f"--{split}", required=True, metavar="PARQUET", help=f"crystal table of the {split} split")
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="encode section of the configuration")
+    parser.add_argument(
+        "--faithful",
+        action="store_true",
+        help="the paper's own form of every choice; refuses a key that contradicts it",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the encoded dataset")
     parser.add_argument("--shard-rows", type=int, metavar="N", help="crystals of a shard; changes no result")
 
@@ -28,11 +33,13 @@ def run(args: argparse.Namespace) -> None:
     from unimat import crystal_stream
     from unimat.model.encode_stream import encode_dataset
     from unimat.model.encoded import SPLITS
+    from unimat.model.faithful import faithful_section
     from unimat.model.settings import EncodeSettings
     from unimat.model.shards import SHARD_ROWS
     from unimat.settings import load_settings
 
-    settings = load_settings(EncodeSettings, args.settings, "encode")
+    section = faithful_section("encode", args.settings) if args.faithful else args.settings
+    settings = load_settings(EncodeSettings, section, "encode")
     paths = {name: getattr(args, name) for name in SPLITS}
     total = sum(crystal_stream.n_rows(path) for path in paths.values())
     tables = {name: crystal_stream.batches(path) for name, path in paths.items()}

@@ -72,7 +72,9 @@ def summary_line(summary: dict[str, Any]) -> str:
         f"match rate of {n} {'sample' if n == '1' else 'samples'} {_counted(found['all'], 'rmse', 'RMSE')}"
         for n, found in summary["samples"].items()
     ]
-    return f"{summary['set']}: {', '.join([*parts, 'METRe ' + _counted(summary['metre'], 'crmse', 'cRMSE')])}"
+    if summary["metre"]:
+        parts.append("METRe " + _counted(summary["metre"], "crmse", "cRMSE"))
+    return f"{summary['set']}: {', '.join(parts)}"
 
 
 def _counted(found: dict[str, Any], key: str, name: str) -> str:

@@ -19,9 +19,11 @@ logger = logging.getLogger("unimat.sample")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--model", default="model.npz", metavar="NPZ", help="model.npz of `unimat train` (default: %(default)s)"
     )
+    which.add_argument("--pretrained", metavar="NAME", help="model that ships; `unimat pretrained` lists them")
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="sample section of the configuration")
     parser.add_argument(
         "--out", default="generated", metavar="DIR", help="folder of the generated set (default: %(default)s)"
@@ -67,14 +69,16 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> None:
     from unimat.model.checkpoints import read_model
     from unimat.model.distributed import connect, is_writer
+    from unimat.model.pretrained import parameters_of
     from unimat.model.sampled_sets import sample_into
     from unimat.model.settings import SampleSettings
     from unimat.settings import as_dict, load_settings
 
     settings = load_settings(SampleSettings, args.settings, "sample")
     settings = load_settings(SampleSettings, {**as_dict(settings), **overrides(args)}, "sample")
+    path = parameters_of(args.pretrained) if args.pretrained else args.model
     connect(job_flags(args))
-    report = sample_into(read_model(args.model), settings, args.out)
+    report = sample_into(read_model(path), settings, args.out)
     if not is_writer():
         return
     logger.info("%d of %d sampled tensors are crystals", report["n_crystals"], report["n_requested"])

@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoded", required=True, metavar="DIR", help="folder of the encoded dataset")
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="train section of the configuration")
     parser.add_argument("--model-settings", metavar="FILE_OR_JSON", help="model section of the configuration")
+    parser.add_argument(
+        "--faithful",
+        action="store_true",
+        help="the paper's own form of every choice; refuses a key that contradicts it",
+    )
     parser.add_argument("--work", required=True, metavar="DIR", help="working folder, kept between attempts")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the trained model")
     parser.add_argument("--fresh", action="store_true", help="forget the working folder's checkpoints")
@@ -36,13 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from unimat.model.distributed import connect, is_writer
+    from unimat.model.faithful import faithful_section
+    from unimat.model.fine_tuning import model_settings_of
     from unimat.model.interruption import EXIT_CODE, Interrupted
-    from unimat.model.settings import ModelSettings, TrainSettings
+    from unimat.model.settings import TrainSettings
     from unimat.model.training import train
     from unimat.settings import load_settings
 
-    model_settings = load_settings(ModelSettings, args.model_settings, "model")
-    settings = load_settings(TrainSettings, args.settings, "train")
+    sections = {"train": args.settings, "model": args.model_settings}
+    if args.faithful:
+        sections = {name: faithful_section(name, source) for name, source in sections.items()}
+    settings = load_settings(TrainSettings, sections["train"], "train")
+    model_settings = model_settings_of(sections["model"], settings.initial)
     connect(job_flags(args))
     try:
         report = train(args.encoded, model_settings, settings, args.work, args.out, args.fresh)

@@ -17,6 +17,11 @@ def element_counts(table: CrystalTable) -> np.ndarray:
     return np.bincount(rows * width + table.flat_atomic_numbers, minlength=len(table) * width).reshape(-1, width)
 
 
+def cell_formulas(table: CrystalTable) -> list[str]:
+    """Formula of each crystal's whole cell, such as Li4Fe4P4O16 by rising atomic number; no divisor is taken out."""
+    return ["".join(f"{SYMBOLS[z - 1]}{row[z]}" for z in np.flatnonzero(row)) for row in element_counts(table)]
+
+
 def reduced_composition_keys(table: CrystalTable) -> np.ndarray:
     """(m,) uint64: equal where the reduced formulas are equal (Si2O4 and SiO2)."""
     counts = element_counts(table)

@@ -21,7 +21,7 @@ from unimat.materials.compositions import chemical_system_keys, reduced_composit
 from unimat.materials.ingest_settings import SPLITS, ConvertSettings, IngestSettings
 from unimat.materials.plan import Plan
 from unimat.materials.sources import plan_of_path
-from unimat.materials.splits import draw_splits
+from unimat.materials.splits import draw_splits, move_val_to_train
 
 _NOT_GIVEN = -1
 
@@ -68,7 +68,7 @@ def ingest(plan: Plan, settings: IngestSettings, out: Path, n_processes: int = 1
         given, groups, rejected, n_read = _accept(plan, settings, checks, n_processes, accepted)
         if not len(given):
             raise UserError(_nothing_usable(plan.name, rejected))
-        splits, method = _splits(given, groups, settings)
+        splits, method = _with_val_moved(*_splits(given, groups, settings), settings)
         _refuse_empty(plan, splits, n_read)
         _deal(accepted, splits, plan, Path(scratch))
         out.mkdir(exist_ok=True)
@@ -154,6 +154,23 @@ def _splits(given: np.ndarray, groups: np.ndarray | None, settings: IngestSettin
     if groups is not None:
         method += f", crystals of one {wanted.group_by.replace('_', ' ')} kept together"
     return draw_splits(len(given), wanted.fractions, wanted.seed, groups), method
+
+
+def _with_val_moved(splits: np.ndarray, method: str, settings: IngestSettings) -> tuple[np.ndarray, str]:
+    """`splits` with the part of val that `split.keep_val` gives to train, and the method with that said."""
+    keep = settings.split.keep_val
+    if keep is None:
+        return splits, method
+    n_val = int((splits == SPLITS.index("val")).sum())
+    if n_val <= keep:
+        raise UserError(
+            f"dataset {settings.name}: split.keep_val keeps {keep} crystals, and val has {n_val}; give a smaller number"
+        )
+    said = (
+        f"{method}, then {n_val - keep} of {n_val} crystals of val put into train (drawn by seed {settings.split.seed})"
+        f" and {keep} left; test as it was. A number on the source's whole val split is one on training data"
+    )
+    return move_val_to_train(splits, keep, settings.split.seed), said
 
 
 def _refuse_empty(plan: Plan, splits: np.ndarray, n_read: collections.Counter[str]) -> None:

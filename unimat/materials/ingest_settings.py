@@ -33,15 +33,22 @@ class SplitSettings:
         fractions: shares of train, val and test; they sum to one.
         group_by: crystals of one group never part, so that no composition (or chemical system) of the test split
             was seen in training.
-        seed: of the draw.
+        keep_val: so many crystals of the val split stay in it, drawn by seed, and the rest is trained on; None keeps
+            all. For a final model, or where a part of the train split cannot be had. The test split is never touched.
+        seed: of the draws.
     """
 
     kind: Literal["auto", "given", "fractions"] = "auto"
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)  # CDVAE (arXiv 2110.06197), section 5
     group_by: Literal["none", "reduced_formula", "chemical_system"] = "none"
+    keep_val: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.keep_val is not None and self.keep_val < 1:
+            raise ValueError(f"split.keep_val must be at least 1 crystal, found {self.keep_val}")
+        if self.keep_val is not None and self.group_by != "none":
+            raise ValueError("split.keep_val would part the groups of split.group_by; give one of the two")
         if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
             raise ValueError(f"split fractions must be shares that sum to 1, found {list(self.fractions)}")
 

@@ -74,7 +74,7 @@ def evaluate(
     """
     problems = Problems()
     judge = functools.partial(_judged, settings=settings)
-    wanted = _pairs(crystals, truths, samples)
+    wanted = _pairs(crystals, truths, samples, settings.metre)
     rows = sorted({row for row, _ in wanted} | {sample.row for each in samples for sample in each})
     with Processes(processes, len(crystals)) as pool:
         why = dict(zip(rows, _over(pool, judge, [crystals[row] for row in rows], "validity", problems), strict=True))
@@ -96,9 +96,9 @@ def evaluate(
         "gates": GATES,
         "samples": {
             str(n): {gate: figures(values[:, :n].min(1), settings) for gate, values in errors.items()}
-            for n in sorted({min(1, k), k} - {0})
+            for n in sorted({min(n, k) for n in settings.samples or (1, k)} - {0})
         },
-        "metre": figures(_of_everyone(len(truths), distances), settings),
+        "metre": figures(_of_everyone(len(truths), distances), settings) if settings.metre else None,
         "bootstrap": {"n": settings.bootstrap, "seed": settings.seed, "level": settings.level, "unit": "truth"},
         "problems": dataclasses.asdict(problems),
         "settings": {**as_dict(settings), "matcher": as_dict(settings.matcher_settings)},
@@ -141,9 +141,18 @@ def _rate(verdicts: Sequence[bool] | np.ndarray) -> dict[str, Any]:
     return {"count": count, "of": of, "rate": count / of if of else None}
 
 
-def _pairs(crystals: CrystalTable, truths: CrystalTable, samples: Sequence[Sequence[Sample]]) -> list[tuple[int, int]]:
-    """Row and truth of every sample and every truth of one reduced composition: others cannot match."""
+def _pairs(
+    crystals: CrystalTable, truths: CrystalTable, samples: Sequence[Sequence[Sample]], metre: bool
+) -> list[tuple[int, int]]:
+    """Row and truth of every sample and every truth of one reduced composition: others cannot match.
+
+    Args:
+        metre: also of truths that the sample was not made for.
+    """
     ours, theirs = compositions(crystals), compositions(truths)
+    if not metre:
+        made_for = ((each.row, truth) for truth, found in enumerate(samples) for each in found)
+        return [(row, truth) for row, truth in made_for if ours[row] == theirs[truth]]
     by_composition: dict[bytes, list[int]] = {}
     for row in sorted({sample.row for each in samples for sample in each}):
         by_composition.setdefault(ours[row], []).append(row)

@@ -12,6 +12,9 @@ class PredictionSettings:
 
     Attributes:
         matcher: tolerances, or the name of a preset.
+        samples: rates are given for the first so many samples of each truth; None: for 1 and for all.
+        metre: compare every sample with every truth of its composition, too, for METRe and cRMSE. Where all truths
+            are of one composition (Carbon-24) these are millions of pairs, and days.
         min_distance: two atoms closer than this make a structure invalid, Å.
         min_volume: a smaller cell makes a structure invalid, Å^3.
         oxidation_states: smact's list of oxidation states, of the validity of compositions.
@@ -22,6 +25,8 @@ class PredictionSettings:
     """
 
     matcher: MatcherSettings | MatcherPreset = "cdvae"
+    samples: tuple[int, ...] | None = None
+    metre: bool = True
     min_distance: float = 0.5
     min_volume: float = 0.1
     oxidation_states: Literal["smact14", "icsd16", "icsd24", "pymatgen_sp"] = "smact14"
@@ -34,6 +39,8 @@ class PredictionSettings:
         for name in ("min_distance", "min_volume", "max_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
+        if self.samples is not None and (not self.samples or min(self.samples) < 1):
+            raise ValueError(f"samples must be numbers of at least 1, found {list(self.samples)}")
         if self.bootstrap < 0:
             raise ValueError(f"bootstrap must not be negative, found {self.bootstrap}")
         if not 0 < self.level < 1:

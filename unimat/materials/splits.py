@@ -27,6 +27,15 @@ def draw_splits(n: int, fractions: Sequence[float], seed: int, groups: np.ndarra
     return split_of_group[group_of]
 
 
+def move_val_to_train(splits: np.ndarray, keep: int, seed: int) -> np.ndarray:
+    """(n,) `splits` with all but `keep` crystals of val, drawn by `seed`, put into train; test stays as it is."""
+    val = np.flatnonzero(splits == 1)
+    moved = np.random.default_rng(seed).permutation(val)[keep:]
+    changed = splits.copy()
+    changed[moved] = 0
+    return changed
+
+
 def _drawn_singly(n: int, fractions: Sequence[float], generator: np.random.Generator) -> np.ndarray:
     ends = np.round(np.cumsum(fractions) * n).astype(np.int64)
     splits = np.empty(n, np.int8)

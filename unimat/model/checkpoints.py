@@ -1,8 +1,11 @@
 """A finished model in one file, `model.npz`. Checkpoints of a run that goes on: `unimat.model.work_folder`."""
 
+import contextlib
 import dataclasses
 import json
 import zipfile
+import zlib
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from unimat.settings import load_settings
 
 FORMAT = 1
 DESCRIPTION = "description"
+REMEDY = "train again, or give the model.npz that `unimat train` wrote"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -46,12 +50,27 @@ class Model:
     description: dict[str, Any]
 
 
-def write_model(path: str | Path, params: Params, description: dict[str, Any]) -> None:
-    """Write `model.npz`, whole or not at all: one array per parameter and the description as JSON bytes."""
+def write_model(path: str | Path, params: Params, description: dict[str, Any], half: bool = False) -> None:
+    """Write `model.npz`, whole or not at all: one array per parameter and the description as JSON bytes.
+
+    Args:
+        half: store float16, compressed, for models that ship; see `halved`.
+    """
     arrays = {"/".join(key): np.asarray(value, np.float32) for key, value in flatten_dict(params).items()}
     text = json.dumps({"format": FORMAT, **description}, allow_nan=False)
+    save: Any = np.savez
+    if half:
+        arrays, save = {name: halved(value) for name, value in arrays.items()}, np.savez_compressed
     with written_whole(path) as unfinished, unfinished.open("wb") as stream:
-        np.savez(stream, **{DESCRIPTION: np.frombuffer(text.encode(), np.uint8)}, **arrays)  # type: ignore[arg-type]
+        save(stream, **{DESCRIPTION: np.frombuffer(text.encode(), np.uint8)}, **arrays)
+
+
+def halved(value: np.ndarray) -> np.ndarray:
+    """`value` as float16; as it is where that overflows, or would change whole numbers, such as counts."""
+    with np.errstate(over="ignore"):
+        half = value.astype(np.float16)
+    counts = np.array_equal(value, np.round(value)) and not np.array_equal(half, value)
+    return value if counts or not np.array_equal(np.isfinite(half), np.isfinite(value)) else half
 
 
 def read_model(path: str | Path) -> Model:
@@ -60,27 +79,44 @@ def read_model(path: str | Path) -> Model:
     Raises:
         UserError: if the file is missing, broken, not a UniMat model, or does not fit its own settings.
     """
-    remedy = "train again, or give the model.npz that `unimat train` wrote"
-    try:
-        with np.load(existing(path), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise UserError(f"{path} is not a readable model.npz (truncated?); {remedy}") from error
-    except TypeError as error:  # numpy gives a bare array for a lone .npy file
-        raise UserError(f"{path} is a single numpy array, not a model.npz; {remedy}") from error
-    try:
-        description = json.loads(arrays.pop(DESCRIPTION).tobytes())
-        found = description["format"]
-    except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} holds no description of a UniMat model; {remedy}") from error
-    if found != FORMAT:
-        raise UserError(f"{path} has model format {found!r}, this version reads {FORMAT}; {remedy}")
+    with _opened(path) as archive:
+        description = _description(archive, path)
+        arrays = {name: archive[name].astype(np.float32) for name in archive.files if name != DESCRIPTION}
     settings = load_settings(ModelSettings, description["settings"]["model"], f"{path}: model")
     encoding = Encoding.from_json(description["encoding"])
     network = networks.build(settings, encoding)
     params = unflatten_dict({tuple(name.split("/")): value for name, value in arrays.items()})
     _check_shapes(network, params, path)
     return Model(settings, encoding, network, params, description)
+
+
+def read_description(path: str | Path) -> dict[str, Any]:
+    """The description alone; UserError as `read_model`."""
+    with _opened(path) as archive:
+        return _description(archive, path)
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """The archive, what is wrong with its bytes told in one line."""
+    try:
+        with np.load(existing(path), allow_pickle=False) as archive:
+            yield archive
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        raise UserError(f"{path} is not a readable model.npz (truncated?); {REMEDY}") from error
+    except TypeError as error:  # numpy gives a bare array for a lone .npy file
+        raise UserError(f"{path} is a single numpy array, not a model.npz; {REMEDY}") from error
+
+
+def _description(archive: Any, path: str | Path) -> dict[str, Any]:
+    try:
+        description = json.loads(archive[DESCRIPTION].tobytes())
+        found = description["format"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} holds no description of a UniMat model; {REMEDY}") from error
+    if found != FORMAT:
+        raise UserError(f"{path} has model format {found!r}, this version reads {FORMAT}; {REMEDY}")
+    return description
 
 
 def _check_shapes(network: Network, params: Params, path: str | Path) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from unimat.model.schedule import alpha_sigma
+from unimat.model.preconditioning import Edm
+from unimat.model.schedule import along, alpha_sigma
+from unimat.model.settings import ModelSettings
 from unimat.model.tensors import State
 
 # Edges of the bands of log-SNR in which the training loss is also reported.
@@ -18,35 +20,48 @@ BANDS = ((-20.0, -10.0), (-10.0, 0.0), (0.0, 10.0), (10.0, 20.0))
 # What a network is to the diffusion: (noisy state, log_snr) -> prediction of the same shapes.
 Predict = Callable[[State, jax.Array], State]
 
+# What it predicts: epsilon, v, x0, or a mixture that depends on the scale of the data.
+Prediction = str | Edm
 
-def _along(per_crystal: jax.Array, x: jax.Array) -> jax.Array:
-    return per_crystal.reshape(per_crystal.shape + (1,) * (x.ndim - per_crystal.ndim))
+
+def prediction_of(settings: ModelSettings) -> Prediction:
+    """What the network of these settings predicts."""
+    if settings.prediction == "edm":
+        return Edm(settings.sigma_data_coords, settings.sigma_data_lattice)
+    return settings.prediction
 
 
 def noised(x0: State, noise: State, log_snr: jax.Array) -> State:
     """alpha * x0 + sigma * noise."""
     alpha, sigma = alpha_sigma(log_snr)
-    return jax.tree.map(lambda x, e: _along(alpha, x) * x + _along(sigma, x) * e, x0, noise)
+    return jax.tree.map(lambda x, e: along(alpha, x) * x + along(sigma, x) * e, x0, noise)
 
 
-def target(x0: State, noise: State, log_snr: jax.Array, prediction: str) -> State:
-    """What the network should predict: the noise (`epsilon`), the crystal (`x0`), or v = alpha * noise - sigma * x0."""
+def target(x0: State, noise: State, log_snr: jax.Array, prediction: Prediction) -> State:
+    """What the network should predict: the noise (`epsilon`), the crystal (`x0`), or v = alpha * noise - sigma * x0.
+
+    For `Edm` see `unimat.model.preconditioning`.
+    """
+    if isinstance(prediction, Edm):
+        return prediction.target(x0, noise, log_snr)
     alpha, sigma = alpha_sigma(log_snr)
     forms = {
         "epsilon": lambda x, e: e,
         "x0": lambda x, e: x,
-        "v": lambda x, e: _along(alpha, x) * e - _along(sigma, x) * x,
+        "v": lambda x, e: along(alpha, x) * e - along(sigma, x) * x,
     }
     return jax.tree.map(forms[prediction], x0, noise)
 
 
-def to_x0(predicted: State, noisy: State, log_snr: jax.Array, prediction: str) -> State:
+def to_x0(predicted: State, noisy: State, log_snr: jax.Array, prediction: Prediction) -> State:
     """The crystal that a prediction implies."""
+    if isinstance(prediction, Edm):
+        return prediction.to_x0(predicted, noisy, log_snr)
     alpha, sigma = alpha_sigma(log_snr)
     forms = {
-        "epsilon": lambda p, z: (z - _along(sigma, z) * p) / _along(alpha, z),
+        "epsilon": lambda p, z: (z - along(sigma, z) * p) / along(alpha, z),
         "x0": lambda p, z: p,
-        "v": lambda p, z: _along(alpha, z) * z - _along(sigma, z) * p,
+        "v": lambda p, z: along(alpha, z) * z - along(sigma, z) * p,
     }
     return jax.tree.map(forms[prediction], predicted, noisy)
 
@@ -70,7 +85,7 @@ def ancestral_step(
     deviation = jnp.exp(0.5 * (gamma * log_large + (1 - gamma) * log_small))
 
     def step(z: jax.Array, x: jax.Array, e: jax.Array) -> jax.Array:
-        mean = _along(ratio * next_alpha / alpha, z) * z + _along(kept * next_alpha, z) * x
-        return mean + _along(deviation, z) * e
+        mean = along(ratio * next_alpha / alpha, z) * z + along(kept * next_alpha, z) * x
+        return mean + along(deviation, z) * e
 
     return jax.tree.map(step, noisy, x0, noise)

@@ -103,6 +103,7 @@ class Tally:
         self._n_rejected, self._slots = 0, 1
         self._first_rejected: Rejected | None = None
         self._lattices: list[np.ndarray] = []
+        self._sizes: list[np.ndarray] = []
         self._properties: dict[str, list[np.ndarray]] = {}
 
     def add(self, split: str, crystals: EncodedCrystals, rejected: list[Rejected]) -> None:
@@ -113,6 +114,7 @@ class Tally:
         self._first_rejected = self._first_rejected or next(iter(rejected), None)
         if split == "train":
             self._lattices.append(crystals.lattice)
+            self._sizes.append(crystals.n_atoms)
             for name, values in crystals.properties.items():
                 self._properties.setdefault(name, []).append(values)
 
@@ -143,7 +145,7 @@ class Tally:
             max_atoms=max(self._n_atoms),
             coordinates=settings.coordinates,
             lattice_lengths=settings.lattice_lengths,
-            **lattice_statistics(np.concatenate(self._lattices), settings),
+            **lattice_statistics(np.concatenate(self._lattices), np.concatenate(self._sizes), settings),
             n=dict(self._n),
             n_rejected=self._n_rejected,
             count_histogram={str(n): count for n, count in sorted(self._n_atoms.items())},
@@ -173,8 +175,8 @@ def property_statistics(name: str, values: np.ndarray) -> dict[str, float | int]
     return {"mean": mean, "std": std or 1.0, "count": len(given), "size": values.shape[1]}
 
 
-def lattice_statistics(parameters: np.ndarray, settings: EncodeSettings) -> dict:
-    """The fields of `Encoding` that speak of the lattices (m, 6) of the training split."""
+def lattice_statistics(parameters: np.ndarray, n_atoms: np.ndarray, settings: EncodeSettings) -> dict:
+    """The fields of `Encoding` that speak of the lattices (m, 6) of the training split, of n_atoms (m,) each."""
     squares, radius = 0.0, 0.0
     corners = np.stack(np.meshgrid(*[[-0.5, 0.5]] * 3, indexing="ij"), axis=-1).reshape(8, 3)
     for start in range(0, len(parameters), BLOCK):
@@ -186,7 +188,8 @@ def lattice_statistics(parameters: np.ndarray, settings: EncodeSettings) -> dict
         mean, reach = np.zeros(9), np.full(9, np.abs(parameters[:, :3]).max())
         low, high = -reach / std, reach / std
     else:
-        pooled = lattice_forms.to_vector(parameters, settings.lattice_lengths).reshape(-1, 2, 3)  # lengths, angles
+        vectors = lattice_forms.to_vector(parameters, settings.lattice_lengths, n_atoms=n_atoms)
+        pooled = vectors.reshape(-1, 2, 3)  # lengths, angles
         mean = np.repeat(pooled.mean((0, 2)), 3)
         std = np.maximum(np.repeat(pooled.std((0, 2)), 3), MIN_STD)
         low = (np.repeat(pooled.min((0, 2)), 3) - mean) / std

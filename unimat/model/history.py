@@ -17,10 +17,10 @@ from unimat.model.distributed import is_writer
 from unimat.model.events import Events
 from unimat.model.losses import BANDS
 
-MEANS = ("loss", "loss_coords", "loss_lattice", "grad_norm", "update_norm", "param_norm")
+MEANS = ("loss", "loss_coords", "loss_lattice", "loss_occupancy", "grad_norm", "update_norm", "param_norm")
 BAND_COLUMNS = tuple(f"loss_log_snr_{low:g}_{high:g}" for low, high in BANDS)
 OTHERS = ("grad_norm", "update_norm", "param_norm", "learning_rate")
-COLUMNS = ("step", "loss", "loss_coords", "loss_lattice", "val_loss", *OTHERS, *BAND_COLUMNS)
+COLUMNS = ("step", "loss", "loss_coords", "loss_lattice", "loss_occupancy", "val_loss", *OTHERS, *BAND_COLUMNS)
 SPEED_COLUMNS = ("step", "steps_per_s", "crystals_per_s", "mfu")
 
 

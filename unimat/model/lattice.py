@@ -47,13 +47,22 @@ def closes(parameters: np.ndarray) -> np.ndarray:
         return np.isfinite(parameters).all(-1) & (parameters[..., :3] > 0).all(-1) & possible
 
 
-def to_vector(parameters: Any, lengths: str, xp: Any = np) -> Any:
-    """(..., 6) what is diffused, before standardisation: lengths or their logarithms, angles in degrees."""
-    first = xp.log(parameters[..., :3]) if lengths == "log" else parameters[..., :3]
+def to_vector(parameters: Any, lengths: str, xp: Any = np, n_atoms: Any = None) -> Any:
+    """(..., 6) what is diffused, before standardisation: lengths as `lengths` says, angles in degrees.
+
+    Args:
+        lengths: `raw` (Å), `log`, or `per_atom`: the logarithm of the length over the cube root of `n_atoms` (...),
+            which hardly depends on how large the cell is.
+    """
+    first = parameters[..., :3] if lengths == "raw" else xp.log(parameters[..., :3])
+    if lengths == "per_atom":
+        first = first - xp.log(n_atoms)[..., None] / 3
     return xp.concatenate([first, parameters[..., 3:]], axis=-1)
 
 
-def from_vector(vectors: Any, lengths: str, xp: Any = np) -> Any:
+def from_vector(vectors: Any, lengths: str, xp: Any = np, n_atoms: Any = None) -> Any:
     """(..., 6) lattice parameters of unstandardised vectors; inverse of `to_vector`."""
-    first = xp.exp(vectors[..., :3]) if lengths == "log" else vectors[..., :3]
-    return xp.concatenate([first, vectors[..., 3:]], axis=-1)
+    first = vectors[..., :3]
+    if lengths == "per_atom":
+        first = first + xp.log(xp.maximum(n_atoms, 1))[..., None] / 3
+    return xp.concatenate([first if lengths == "raw" else xp.exp(first), vectors[..., 3:]], axis=-1)

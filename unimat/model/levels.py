@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from unimat.model.attention import GridAttention
 from unimat.model.blocks import ResidualBlock
+from unimat.model.displacements import Waves
 from unimat.model.settings import ModelSettings
 
 # Up to two blocks per resolution nothing is scanned: there is little to win, and the parameters keep their names.
@@ -26,12 +27,16 @@ def residual(
     return block(width, kernel, settings.dropout, train, dtype, name=name)(x, embedding)
 
 
-def attended(settings: ModelSettings, level: int, name: str, x: jax.Array) -> jax.Array:
-    """Attention `name`, where the settings want it at this resolution; else x."""
+def attended(settings: ModelSettings, level: int, name: str, x: jax.Array, waves: Waves | None) -> jax.Array:
+    """Attention `name`, where the settings want it at this resolution; else x.
+
+    Args:
+        waves: harmonics of the slots' coordinates, where a token is a slot and the settings want displacements.
+    """
     if 3**level not in settings.attention_resolutions:
         return x
     attention: Any = nn.remat(GridAttention) if settings.remat else GridAttention
-    return attention(settings.head_dim, settings.attention, jnp.dtype(settings.compute_dtype), name=name)(x)
+    return attention(settings.head_dim, settings.attention, jnp.dtype(settings.compute_dtype), name=name)(x, waves)
 
 
 class Repeated(nn.Module):
@@ -42,9 +47,11 @@ class Repeated(nn.Module):
     train: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, skip: jax.Array | None, embedding: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, x: jax.Array, skip: jax.Array | None, embedding: jax.Array, waves: Waves | None
+    ) -> tuple[jax.Array, jax.Array]:
         x = residual(self.settings, self.level, self.train, "residual", _joined(x, skip), embedding)
-        x = attended(self.settings, self.level, "attention", x)
+        x = attended(self.settings, self.level, "attention", x, waves)
         return x, x
 
 
@@ -56,6 +63,7 @@ def blocks(
     x: jax.Array,
     embedding: jax.Array,
     skips: Sequence[jax.Array | None],
+    waves: Waves | None,
 ) -> tuple[jax.Array, list[jax.Array]]:
     """Output of one block for each of `skips` (None: nothing to concatenate), and what each block gave.
 
@@ -69,13 +77,13 @@ def blocks(
         if settings.blocks > LARGEST_UNROLLED and len(indices) > 1 and carried == width:
             stacked = None if skips[indices[0]] is None else jnp.stack([skips[i] for i in indices])  # type: ignore[misc]
             x, outputs = _scanned(settings, level, train, f"{name}_{indices[0]}_to_{indices[-1]}", len(indices))(
-                x, stacked, embedding
+                x, stacked, embedding, waves
             )
             passed += list(outputs)
             continue
         for i in indices:
             x = residual(settings, level, train, f"{name}_{i}", _joined(x, skips[i]), embedding)
-            x = attended(settings, level, f"{name}_{i}_attention", x)
+            x = attended(settings, level, f"{name}_{i}_attention", x, waves)
             passed.append(x)
     return x, passed
 
@@ -85,7 +93,7 @@ def _scanned(settings: ModelSettings, level: int, train: bool, name: str, length
         Repeated,
         variable_axes={"params": 0},
         split_rngs={"params": True, "dropout": True},
-        in_axes=(0, nn.broadcast),
+        in_axes=(0, nn.broadcast, nn.broadcast),
         length=length,
     )
     return scan(settings, level, train, name=name)

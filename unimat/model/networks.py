@@ -8,10 +8,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from unimat.errors import UserError
 from unimat.model.channels import channel_map
+from unimat.model.compact.names import CELLS
+from unimat.model.compact.network import CompactNetwork
 from unimat.model.conditions import condition_shapes
 from unimat.model.encoded import Encoding
-from unimat.model.settings import ModelSettings
+from unimat.model.settings import CRYSTAL_CONDITIONS, ModelSettings
 from unimat.model.tensors import State
 from unimat.model.unet import UNet
 
@@ -23,7 +26,8 @@ class Network:
     """A network for one encoding.
 
     Attributes:
-        shapes: shape of each part of the state of one crystal: coords (L, H, W, C), lattice (D,).
+        shapes: shape of each part of the state of one crystal: coords (L, H, W, C), or (A, 3) of a compact network, and
+            lattice (D,).
         condition_shapes: shape of each condition of one crystal, by name.
     """
 
@@ -41,7 +45,8 @@ class Network:
 
     def no_conditions(self, n: int) -> dict[str, jax.Array]:
         """The conditions of n crystals of which nothing is said."""
-        return {name: jnp.zeros((n, *shape)) for name, shape in self.condition_shapes.items()}
+        none = {name: jnp.zeros((n, *shape)) for name, shape in self.condition_shapes.items()}
+        return none | {name: none[name].astype(jnp.int32) - 1 for name in (CELLS,) if name in none}
 
     def apply(
         self,
@@ -65,18 +70,40 @@ class Network:
 
 
 def _unet(settings: ModelSettings, encoding: Encoding) -> nn.Module:
+    if settings.displacement_features and encoding.coordinates != "fractional":
+        raise UserError("model.displacement_features needs encode.coordinates fractional; others have no period")
     return UNet(settings, tuple(tuple(bool(cell) for cell in row) for row in encoding.element_mask))
 
 
-NETWORKS: dict[str, Callable[[ModelSettings, Encoding], nn.Module]] = {"unet": _unet}
+def _compact(settings: ModelSettings, encoding: Encoding) -> nn.Module:
+    if encoding.coordinates != "fractional":
+        raise UserError("model.network compact needs encode.coordinates fractional: its atoms move on a torus")
+    told = set(settings.conditions) & set(CRYSTAL_CONDITIONS)
+    if told:
+        raise UserError(f"model.conditions names {min(told)!r}: a compact network is always told the whole composition")
+    return CompactNetwork(
+        settings,
+        encoding.grid.shape,
+        encoding.max_atoms,
+        encoding.lattice_mean,
+        encoding.lattice_std,
+        encoding.lattice_lengths,
+    )
+
+
+NETWORKS: dict[str, Callable[[ModelSettings, Encoding], nn.Module]] = {"unet": _unet, "compact": _compact}
 
 
 def build(settings: ModelSettings, encoding: Encoding) -> Network:
     """The network that the settings name, for tensors of an encoding's shape.
 
     Raises:
-        UserError: on a condition that the encoded dataset does not have.
+        UserError: on a condition that the encoded dataset does not have, or coordinates that the network cannot use.
     """
-    channels = channel_map(settings).n_channels
-    shapes = {"coords": (*encoding.tensor_shape, channels), "lattice": (encoding.lattice_size,)}
-    return Network(NETWORKS[settings.network](settings, encoding), shapes, condition_shapes(settings, encoding))
+    module, conditions = NETWORKS[settings.network](settings, encoding), condition_shapes(settings, encoding)
+    coords: tuple[int, ...] = (encoding.max_atoms, 3)
+    if settings.network == "compact":
+        conditions = {CELLS: (encoding.max_atoms,), **conditions}
+    else:
+        coords = (*encoding.tensor_shape, channel_map(settings).n_channels)
+    return Network(module, {"coords": coords, "lattice": (encoding.lattice_size,)}, conditions)

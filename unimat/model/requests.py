@@ -99,10 +99,10 @@ def requests_of(settings: SampleSettings, model: Model) -> Requests:
     for name in requests.conditions:
         _demand_condition(name, model)
     for formula, _ in requests.formulas if "composition" in requests.conditions else ():
-        _demand_fit(f"composition {formula!r}", parsed(str(formula)), model.encoding)
+        _demand_fit(f"composition {formula!r}", parsed(str(formula)), model)
         if system is not None and set(parsed(str(formula))) != set(system):
             raise UserError(f"composition {formula!r} is not of the chemical_system {settings.chemical_system!r}")
-    _demand_fit(f"chemical_system {settings.chemical_system!r}", dict.fromkeys(system or (), 1), model.encoding)
+    _demand_fit(f"chemical_system {settings.chemical_system!r}", dict.fromkeys(system or (), 1), model)
     for name, value in values.items():
         _check_value(name, value, model.encoding)
     _check_settings(settings, requests, model)
@@ -129,21 +129,25 @@ def _count(row: Mapping[str, Any], settings: SampleSettings) -> int:
 
 
 def _demand_condition(name: str, model: Model) -> None:
-    if name not in model.settings.conditions:
-        known = ", ".join(model.settings.conditions) or "none"
+    known_to = model.settings.conditions
+    if model.settings.network == "compact":
+        known_to = (*CRYSTAL_CONDITIONS, *known_to)
+    if name not in known_to:
+        known = ", ".join(known_to) or "none"
         raise UserError(
             f"the model was not trained with the condition {name!r} (its conditions: {known}); leave it out, or train "
             f"with {name} among model.conditions"
         )
 
 
-def _demand_fit(what: str, counts: Counts, encoding: Encoding) -> None:
+def _demand_fit(what: str, counts: Counts, model: Model) -> None:
+    encoding = model.encoding
     for number, count in counts.items():
         symbol = SYMBOLS[number - 1]
         if number not in encoding.grid.cell_of:
             known = ", ".join(SYMBOLS[z - 1] for z in sorted(encoding.grid.cell_of))
             raise UserError(f"{what}: {symbol} has no cell in the model's grid, which has {known}")
-        if count > encoding.slots:
+        if count > encoding.slots and model.settings.network != "compact":  # which has no slots
             raise UserError(f"{what}: {count} atoms of {symbol}, and the model has L = {encoding.slots} slots of each")
     if (total := sum(counts.values())) > encoding.max_atoms:
         logger.warning("%s: %d atoms; no crystal of the dataset has more than %d", what, total, encoding.max_atoms)
@@ -168,6 +172,8 @@ def _check_value(name: str, value: Sequence[float], encoding: Encoding) -> None:
 def _check_settings(settings: SampleSettings, requests: Requests, model: Model) -> None:
     if settings.guidance and not requests.conditions:
         raise UserError("guidance needs something to strengthen: a composition, chemical_system or property")
+    if model.settings.network == "compact":
+        return  # no slot is empty
     if settings.mask_slots and "composition" not in requests.conditions:
         raise UserError("mask_slots needs a composition or compositions: the slots are theirs")
     trained = model.description.get("settings", {}).get("train", {})
@@ -182,11 +188,12 @@ def conditions_of(requests: Requests, indices: np.ndarray, model: Model) -> Cond
     """All conditions that the model knows, for crystals `indices` (b,); what was not asked for is left out."""
     encoding, n = model.encoding, len(indices)
     conditions, given = model.network.no_conditions(n), jnp.ones(n, bool)
-    counts = requested_counts(requests, indices, encoding)
+    compact = model.settings.network == "compact"  # it knows the composition by its cells
+    counts = None if compact else requested_counts(requests, indices, encoding)
     if counts is not None:
         conditions["composition"] = composition_condition(counts, given, encoding.slots)
     occurs = None if counts is None else counts > 0
-    if requests.system is not None:
+    if requests.system is not None and not compact:
         occurs = jnp.asarray(np.stack([counts_on_grid(dict.fromkeys(requests.system, 1), encoding) > 0] * n))
     if occurs is not None and "elements" in conditions:  # a composition says which elements there are
         conditions["elements"] = elements_condition(occurs, given, encoding.slots)

@@ -19,6 +19,8 @@ from unimat.errors import CrystalRejected, UserError
 from unimat.files import read_json, write_json, written_whole
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import Model, versions
+from unimat.model.compact import sampling as compact
+from unimat.model.compact.sampling import CompactDecoded
 from unimat.model.distributed import any_process, barrier, is_writer
 from unimat.model.encoding import checked_crystal
 from unimat.model.obedience import obedience, obeyed
@@ -74,7 +76,7 @@ def sample_into(model: Model, settings: SampleSettings, out: str | Path) -> dict
     """
     requests, out = requests_of(settings, model), Path(out)
     size = batch_size(settings.batch_size, len(requests), jax.local_device_count())
-    ranges = batches_of(len(requests), size)
+    ranges = ranges_of(model, len(requests), size)
     work = out / f".sampling-{fingerprint(model, settings, requests, size)[:16]}"
     place = lambda indices: work / f"part-{indices.start:08d}"  # noqa: E731
     done = {indices for indices in ranges if place(indices).exists()}
@@ -135,6 +137,12 @@ def _table(crystals: list[Crystal], settings: SampleSettings, requests: Requests
 def _parts(
     model: Model, settings: SampleSettings, requests: Requests, skip: Callable[[range], bool] | None = None
 ) -> Iterator[tuple[range, Part]]:
+    size = batch_size(settings.batch_size, len(requests), jax.local_device_count())
+    if model.settings.network == "compact":
+        ranges = ranges_of(model, len(requests), size)
+        for indices, crystals in compact.decoded_windows(model, settings, requests, ranges, size, skip):
+            yield indices, _part(crystals, indices, requests)
+        return
     channels, encoding = channel_map(model.settings), model.encoding
     for indices, state in denoised_batches(model, settings, requests, skip):
         held = np.asarray(requested_slots(requests, np.array(indices), encoding)) if settings.mask_slots else None
@@ -142,7 +150,12 @@ def _parts(
         yield indices, _part(decoded, indices, requests)
 
 
-def _part(decoded: Decoded, indices: Iterable[int], requests: Requests) -> Part:
+def ranges_of(model: Model, n: int, size: int) -> list[range]:
+    """Indices of the crystals of each part that is kept when sampling is interrupted."""
+    return batches_of(n, size * (compact.WINDOW if model.settings.network == "compact" else 1))
+
+
+def _part(decoded: Decoded | CompactDecoded, indices: Iterable[int], requests: Requests) -> Part:
     part = Part([], [], Tally())
     part.tally["near_border",] = int(decoded.near_border.sum())
     part.tally["null_read_as_atoms",] = decoded.null_read_as_atoms
@@ -171,12 +184,13 @@ def _report(tally: Tally, model: Model, settings: SampleSettings, requests: Requ
         "n_crystals": n - n_rejected,
         "n_rejected": n_rejected,
         "rejections": _counts(tally, "rejections"),
-        "near_null_border": {"count": near_border, "of": slots, "rate": near_border / slots},
         "n_atoms": dict(by_number),
         "elements": _counts(tally, "elements"),
         "settings": as_dict(settings),
         "versions": versions(),
     }
+    if model.settings.network != "compact":  # which has no null
+        report["near_null_border"] = {"count": near_border, "of": slots, "rate": near_border / slots}
     told = {(key[1], key[2]): count for key, count in tally.items() if key[0] == "obeyed"}
     if found := obedience(requests, told):
         report["obeyed"] = found

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from unimat.errors import UserError
 from unimat.model import diffusion
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import Model
@@ -37,7 +38,7 @@ class Program:
     """
 
     network: Network
-    prediction: str
+    prediction: diffusion.Prediction
     settings: SamplerSettings
     guidance: float
     weakened: tuple[str, ...]
@@ -110,10 +111,17 @@ def chunk_of(steps: int) -> int:
 
 def program_of(model: Model, settings: SampleSettings, requests: Requests) -> Program:
     """What is to be compiled for these settings, on the devices of this process."""
-    chosen = SamplerSettings(settings.sampler, settings.steps, settings.gamma, settings.churn, settings.churn_noise)
+    chosen = SamplerSettings(sampler_of(settings), settings.steps, settings.gamma, settings.churn, settings.churn_noise)
     weakened = requests.auxiliary if settings.guidance else ()
-    prediction, devices = model.settings.prediction, tuple(jax.local_devices())
+    prediction, devices = diffusion.prediction_of(model.settings), tuple(jax.local_devices())
     return Program(model.network, prediction, chosen, settings.guidance, weakened, devices)
+
+
+def sampler_of(settings: SampleSettings) -> str:
+    """The sampler of a U-Net that the settings ask for; UserError on that of another network."""
+    if settings.sampler == "euler" or settings.n_atoms is not None:
+        raise UserError("sample.sampler euler and sample.n_atoms are for network compact; this model is a unet")
+    return settings.sampler or "ancestral"
 
 
 def given_to(model: Model, settings: SampleSettings, requests: Requests, indices: np.ndarray) -> tuple[Any, Any]:

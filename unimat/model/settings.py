@@ -40,8 +40,8 @@ class EncodeSettings:
         slots: L, the number of atoms of one element that fit; None: the largest count in the dataset.
         max_atoms: crystals of more atoms are rejected; None: no limit.
         coordinates: what the tensor holds: fractional coordinates, or Cartesian ones (section 2.1 names both).
-        lattice_lengths: what stands for a, b, c: their logarithm (always positive when decoded), or the
-            lengths themselves as in section 2.1.
+        lattice_lengths: what stands for a, b, c: their logarithm (always positive when decoded), that of the
+            length over the cube root of the number of atoms (`per_atom`), or the lengths themselves as in section 2.1.
         properties: columns of numbers (or of vectors of one length) of the crystal tables that a model may be
             conditioned on.
     """
@@ -52,7 +52,7 @@ class EncodeSettings:
     slots: int | None = None
     max_atoms: int | None = None
     coordinates: Literal["fractional", "cartesian"] = "fractional"
-    lattice_lengths: Literal["log", "raw"] = "log"
+    lattice_lengths: Literal["log", "per_atom", "raw"] = "log"
     properties: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -69,13 +69,17 @@ class ModelSettings:
     """The diffused state and the network.
 
     Attributes:
-        network: which network of the registry (`unimat.model.networks`).
+        network: `unet`: the paper's, over the whole table; `compact`: a transformer over the occupied cells, which is
+            always told the composition or draws one (`unimat.model.compact`).
         coordinate_form: `raw`: x, y, z with null at (-1, -1, -1), section 2.1; `circle`: (cos 2πx, sin 2πx)
             of each, null at zero, without a wall at the cell border.
         coords_scale: factor on the coordinate channels before noise is added; above 1 it settles atoms at
             higher noise.
         fourier_features: harmonics sin, cos(2πkx), k = 1..n, of noisy `raw` coordinates at the input; 0: none.
-        channels: channels of the first resolution (Table 4).
+        displacement_features: harmonics of the periodic displacements 2πk(x_i - x_j), k = 1..n, whose cosines and
+            sines the attention of the first resolution averages beside its values; 0: none
+            (`unimat.model.displacements`). Fractional coordinates only; costs memory in proportion to n.
+        channels: channels of the first resolution (Table 4); of every layer of `compact`.
         multipliers: factor on `channels` at each resolution (Table 4).
         blocks: residual blocks per resolution (Table 4).
         attention_resolutions: down-sampling factors (1, 3, 9) at which there is attention (Table 4).
@@ -92,18 +96,26 @@ class ModelSettings:
         slot_embedding: add a learned vector for each slot (breaks the equivariance of slot_kernel = 1).
         lattice_embedding: let the noisy lattice modulate each block as the noise level does, beside being
             concatenated to the input.
-        prediction: what the network predicts (Table 4: epsilon).
+        prediction: what the network predicts (Table 4: epsilon); `edm`: the mixture of crystal and noise whose variance
+            is one at every noise level, from an input whose variance is one (arXiv:2206.00364, Table 1).
+        sigma_data_coords, sigma_data_lattice: `edm` alone, root mean square of the coordinate channels and of the
+            lattice in the data, sigma_data of that paper (its Table 1: 0.5; the lattice is standardised to 1).
         log_snr_min, log_snr_max: ends of the noise schedule (Table 4).
         compute_dtype: type of activations; parameters and the diffused state stay float32.
         conditions: what the network is told beside the noisy crystal: `elements` (which occur, section 2.2),
             `composition` (how many atoms of each, section 2.2), or a name of `EncodeSettings.properties`.
         remat: compute blocks again in the backward pass in place of keeping their activations.
+        layers: transformer layers of `compact`.
+        harmonics: of the displacements that `compact` sees along each axis, 2πk(x_i - x_j), k = 1..n.
+        distance_features: Gaussians of the distance of each pair of atoms that `compact` sees.
+        occupancy_channels: width of the model of compositions inside `compact`.
     """
 
-    network: Literal["unet"] = "unet"
+    network: Literal["unet", "compact"] = "unet"
     coordinate_form: Literal["raw", "circle"] = "circle"
     coords_scale: float = 1.0
     fourier_features: int = 0
+    displacement_features: int = 0
     channels: int = 256
     multipliers: tuple[int, ...] = (1, 2, 4)
     blocks: int = 3
@@ -116,20 +128,27 @@ class ModelSettings:
     cell_embedding: bool = True
     slot_embedding: bool = False
     lattice_embedding: bool = True
-    prediction: Literal["epsilon", "v", "x0"] = "epsilon"
+    prediction: Literal["epsilon", "v", "x0", "edm"] = "epsilon"
+    sigma_data_coords: float = 0.5
+    sigma_data_lattice: float = 1.0
     log_snr_min: float = -20.0
     log_snr_max: float = 20.0
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     conditions: tuple[str, ...] = ()
     remat: bool = False
+    layers: int = 6
+    harmonics: int = 8
+    distance_features: int = 16
+    occupancy_channels: int = 128
 
     def __post_init__(self) -> None:
         _distinct(self, "conditions")
+        _positive(self, "layers", "harmonics", "distance_features", "occupancy_channels")
         if slashed := [name for name in self.conditions if "/" in name]:
             raise ValueError(f"conditions: {slashed[0]!r} holds a slash, which divides the names of parameters")
-        _positive(self, "channels", "blocks", "head_dim", "coords_scale")
+        _positive(self, "channels", "blocks", "head_dim", "coords_scale", "sigma_data_coords", "sigma_data_lattice")
         _within(self, 0, 0.95, "dropout")
-        _within(self, 0, 64, "fourier_features")
+        _within(self, 0, 64, "fourier_features", "displacement_features")
         if not self.multipliers or min(self.multipliers) < 1:
             raise ValueError(f"multipliers must be whole numbers from 1, found {list(self.multipliers)}")
         if self.log_snr_min >= self.log_snr_max:
@@ -158,14 +177,20 @@ class TrainSettings:
             an atom is rather kept than lost: the network learns more from atoms, and samples hold more of them.
         condition_dropout: share of crystals that are shown no condition; each condition is also left out by
             itself as often (classifier-free guidance, arXiv:2207.12598, found 0.1 to 0.2 best).
-        loss_weight: `none`: every noise level counts alike; `min_snr`: min(SNR, gamma) of the error of x0
-            (arXiv:2303.09556).
+        loss_weight: `none`: every noise level counts alike (with `prediction: edm` that is its paper's weight);
+            `min_snr`: min(SNR, gamma) of the error of x0 (arXiv:2303.09556).
         min_snr_gamma: gamma of `min_snr`; 5 is that paper's.
+        noise_levels: `cosine`: evenly spread in the time of the cosine schedule (Table 4); `log_normal`: ln(sigma /
+            alpha) normally distributed, cut off at the ends of the schedule (arXiv:2206.00364, Table 1).
+        noise_mean, noise_std: of `log_normal`, P_mean and P_std of that paper, for images.
+        occupancy_steps: steps after which the model of compositions inside a `compact` network rests: it is small,
+            learns long before the rest and would then learn the dataset by heart. None: never.
         fsdp: devices over which parameters and optimizer state are sharded; the rest of the mesh is data.
         tensorboard: write event files beside history.csv.
         log_every, validate_every, checkpoint_every: steps between rows of history.csv, validations, checkpoints.
         validation_crystals: at most so many crystals are drawn from the validation split.
         time_limit_minutes: save and stop with exit code 75 after so long; None: no limit.
+        initial: model.npz to start from, or the name of a model that ships; None: fresh parameters.
     """
 
     seed: int = 0
@@ -188,6 +213,10 @@ class TrainSettings:
     condition_dropout: float = 0.1
     loss_weight: Literal["none", "min_snr"] = "none"
     min_snr_gamma: float = 5.0
+    noise_levels: Literal["cosine", "log_normal"] = "cosine"
+    noise_mean: float = -1.2
+    noise_std: float = 1.2
+    occupancy_steps: int | None = None
     fsdp: int = 1
     tensorboard: bool = False
     log_every: int = 100
@@ -195,10 +224,11 @@ class TrainSettings:
     validation_crystals: int = 1024
     checkpoint_every: int = 2000
     time_limit_minutes: float | None = None
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         _positive(self, "batch_size", "steps", "learning_rate", "log_every", "validate_every", "checkpoint_every")
-        _positive(self, "lattice_weight", "null_weight", "validation_crystals", "min_snr_gamma", "fsdp")
+        _positive(self, "lattice_weight", "null_weight", "validation_crystals", "min_snr_gamma", "noise_std", "fsdp")
         _within(self, 0, 0.95, "condition_dropout")
         _within(self, 0, 1, "beta1", "beta2", "ema_decay")
         _within(self, 0, self.steps, "warmup_steps")
@@ -216,14 +246,18 @@ class SampleSettings:
         batch_size: crystals at once, over all devices.
         seed: of all draws; crystal i depends on the seed and on i alone.
         clip: keep each predicted crystal within the range of the data.
-        sampler: `ancestral`, the paper's; `ddim` (arXiv:2010.02502), `dpm++` (2M, arXiv:2211.01095) and `heun`
-            (arXiv:2206.00364) follow the reverse ODE and need fewer steps.
+        sampler: of network unet `ancestral`, the paper's and its default, or `ddim` (arXiv:2010.02502), `dpm++` (2M,
+            arXiv:2211.01095) and `heun` (arXiv:2206.00364), which follow the reverse ODE and need fewer steps; of
+            compact `euler`, its only one. None: the network's default.
         churn: fresh noise in `heun`, S_churn of that paper; 0: none. churn_noise: its S_noise.
         guidance: omega of Equation 2, (1 + omega) * conditional - omega * unconditional prediction.
         composition: formula of the atoms in the cell, e.g. Li4Fe4P4O16.
         compositions: CSV with a column `formula` and, if wanted, `count`; in place of `composition`.
         chemical_system: elements that should occur, e.g. Si-C.
         properties: value asked for by name, in the unit of the dataset's column; a list for a vector.
+        n_atoms: number of atoms of the compositions that a compact network draws; None: as in its dataset.
+        anti_annealing: `euler` alone: atoms move 1 + s * t times as far at time t as the flow says, for this s
+            (arXiv:2412.11693 found 5 best): they settle where they are most probable.
         mask_slots: hold every slot outside the requested composition null and read every slot inside as an
             atom; for models trained with `shuffle_slots` other than `all`.
     """
@@ -234,7 +268,7 @@ class SampleSettings:
     batch_size: int = 256
     seed: int = 0
     clip: bool = True
-    sampler: Literal["ancestral", "ddim", "dpm++", "heun"] = "ancestral"
+    sampler: Literal["ancestral", "ddim", "dpm++", "heun", "euler"] | None = None
     churn: float = 0.0
     churn_noise: float = 1.0
     guidance: float = 0.0
@@ -242,29 +276,19 @@ class SampleSettings:
     compositions: str | None = None
     chemical_system: str | None = None
     properties: dict[str, float | tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    n_atoms: int | None = None
+    anti_annealing: float = 5.0
     mask_slots: bool = False
 
     def __post_init__(self) -> None:
         _positive(self, "n", "steps", "batch_size", "churn_noise")
         _within(self, 0, 1, "gamma")
-        _within(self, 0, 1000, "churn", "guidance")
+        _within(self, 0, 1000, "churn", "guidance", "anti_annealing")
+        if self.n_atoms is not None:
+            _positive(self, "n_atoms")
+            if self.composition is not None or self.compositions is not None:
+                raise ValueError("n_atoms and a composition both say how many atoms there are; give one of them")
         if self.composition is not None and self.compositions is not None:
             raise ValueError("composition and compositions both say what to make; give one of them")
         if self.churn and self.sampler != "heun":
             raise ValueError(f"churn is for sampler heun, found sampler {self.sampler!r}")
-
-
-# The paper's own form wherever ours differs by default: config sections to merge over the rest.
-FAITHFUL: dict[str, dict[str, Any]] = {
-    "encode": {"coordinates": "fractional", "lattice_lengths": "raw"},
-    "model": {
-        "coordinate_form": "raw",
-        "fourier_features": 0,
-        "cell_embedding": False,
-        "lattice_embedding": False,
-        "prediction": "epsilon",
-        "slot_kernel": 3,
-        "grid_kernel": 3,
-    },
-    "train": {"null_weight": 1.0, "shuffle_slots": "all", "learning_rate_decay": "none"},
-}

@@ -33,7 +33,7 @@ def to_state(
     b = jnp.arange(len(cell))[:, None]
     flat = jnp.where(cell < 0, height * width, cell)  # out of bounds: scattering drops it
     slot = batch["slot"].astype(jnp.int32)
-    coords, lattice = _coordinates(batch, encoding, rotation)
+    coords, lattice = coordinates_of(batch, encoding, rotation)
     shape = (len(cell), n_slots, height * width)
     dense = jnp.broadcast_to(jnp.asarray(channels.null), (*shape, channels.n_channels))
     dense = dense.at[b, slot, flat].set(channels.to_channels(coords), mode="drop")
@@ -42,8 +42,8 @@ def to_state(
     return {"coords": dense.reshape(*grid, channels.n_channels), "lattice": lattice}, present.reshape(grid)
 
 
-def _coordinates(batch: Batch, encoding: Encoding, rotation: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    """Coordinates (B, A, 3) in [0, 1] and standardised lattice vectors."""
+def coordinates_of(batch: Batch, encoding: Encoding, rotation: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """Coordinates (B, A, 3) in [0, 1] and standardised lattice vectors (B, D)."""
     if encoding.coordinates == "cartesian":
         matrices = lattice_forms.to_matrices(batch["lattice"], jnp)
         if rotation is not None:
@@ -52,7 +52,8 @@ def _coordinates(batch: Batch, encoding: Encoding, rotation: jax.Array | None) -
         coords, vectors = 0.5 + positions / (2 * encoding.cartesian_radius), matrices.reshape(-1, 9)
     else:
         coords = batch["coords"]
-        vectors = lattice_forms.to_vector(batch["lattice"], encoding.lattice_lengths, jnp)
+        n_atoms = (batch["cell"] >= 0).sum(1)
+        vectors = lattice_forms.to_vector(batch["lattice"], encoding.lattice_lengths, jnp, n_atoms)
     mean, std = jnp.asarray(encoding.lattice_mean, jnp.float32), jnp.asarray(encoding.lattice_std, jnp.float32)
     return coords, (vectors - mean) / std
 
@@ -88,7 +89,8 @@ class Decoded:
         if encoding.coordinates == "cartesian":
             coords, self.lattice = _from_cartesian(coords, vectors, encoding)
         else:
-            self.lattice = lattice_forms.from_vector(vectors, encoding.lattice_lengths)
+            n_atoms = self.present.sum((1, 2, 3))
+            self.lattice = lattice_forms.from_vector(vectors, encoding.lattice_lengths, n_atoms=n_atoms)
         self.coords = np.mod(coords, 1.0)
         self._numbers = np.broadcast_to(
             np.array(encoding.grid.atomic_number_at).reshape(mask.shape), self.present.shape[1:]

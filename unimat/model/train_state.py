@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from unimat.model.compact.names import OCCUPANCY
 from unimat.model.devices import Layout
 from unimat.model.losses import BANDS
 from unimat.model.networks import Network, Params
 from unimat.model.settings import TrainSettings
 
 VALIDATION_STREAM = 2**31 - 1  # folded into the run's key in place of a step, which never gets there
-SCALARS = ("n", "loss", "loss_coords", "loss_lattice", "grad_norm", "update_norm", "param_norm")
+SCALARS = ("n", "loss", "loss_coords", "loss_lattice", "loss_occupancy", "grad_norm", "update_norm", "param_norm")
 
 
 @flax.struct.dataclass
@@ -50,11 +51,21 @@ def make_schedule(settings: TrainSettings) -> optax.Schedule:
 
 
 def make_optimizer(settings: TrainSettings) -> optax.GradientTransformation:
-    """Adam at the rates of Table 4 under `make_schedule`, gradients clipped if asked."""
+    """Adam at the rates of Table 4 under `make_schedule`, gradients clipped if asked.
+
+    What a compact network has of a model of compositions rests after `occupancy_steps`.
+    """
     adam = optax.adamw(make_schedule(settings), settings.beta1, settings.beta2, weight_decay=settings.weight_decay)
-    if settings.gradient_clip is None:
-        return adam
-    return optax.chain(optax.clip_by_global_norm(settings.gradient_clip), adam)
+    parts = [adam] if settings.gradient_clip is None else [optax.clip_by_global_norm(settings.gradient_clip), adam]
+    if settings.occupancy_steps is not None:
+        parts.append(_resting(settings.occupancy_steps))
+    return optax.chain(*parts) if len(parts) > 1 else adam
+
+
+def _resting(steps: int) -> optax.GradientTransformation:
+    """Updates of the model of compositions, fading along a cosine to none after `steps`."""
+    fading = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps))
+    return optax.masked(fading, lambda updates: {name: name == OCCUPANCY for name in updates})
 
 
 def initial_state(

@@ -21,11 +21,14 @@ from unimat.model import backend, devices, losses, networks
 from unimat.model.augmentation import Batch, augmented, rotations
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import versions, write_model
+from unimat.model.compact import flow
 from unimat.model.conditions import training_conditions
+from unimat.model.diffusion import prediction_of
 from unimat.model.distributed import barrier, is_writer
 from unimat.model.encoded import Encoding, read_encoding
+from unimat.model.fine_tuning import start_of
 from unimat.model.history import History
-from unimat.model.loader import Loader
+from unimat.model.loader import Loader, Sizes
 from unimat.model.networks import Network, Params
 from unimat.model.settings import ModelSettings, TrainSettings
 from unimat.model.shards import EncodedSplit
@@ -75,16 +78,18 @@ def train(
     """
     encoded, out = Path(encoded), Path(out)
     layout = devices.layout(settings)
-    encoding = read_encoding(encoded)
+    start = start_of(settings, model_settings, read_encoding(encoded))
+    encoding = start.encoding
     splits = {name: EncodedSplit(encoded, name) for name in ("train", "val")}
     data = {name: split.content for name, split in splits.items()}
     network = networks.build(model_settings, encoding)
-    part = (jax.process_index(), jax.process_count(), layout.batch)
+    sizes = Sizes.of(splits["train"]) if model_settings.network == "compact" else None
+    part = (jax.process_index(), jax.process_count(), layout.batch, sizes)
     loader = Loader(splits["train"], encoding.max_atoms, settings.seed, settings.batch_size, *part)
     folder = WorkFolder(work, settings_of_run(encoding, model_settings, settings, data), fresh)
     try:
         optimizer = make_optimizer(settings)
-        state = folder.restore(initial_state(network, optimizer, settings.seed, layout))
+        state = folder.restore(start.state(initial_state(network, optimizer, settings.seed, layout)))
         history = History(folder.path, int(state.step), settings.tensorboard)
         step = make_step(network, optimizer, encoding, model_settings, settings, layout)
         trainer = Trainer(
@@ -122,17 +127,22 @@ def train(
 def make_loss(
     network: Network, encoding: Encoding, model_settings: ModelSettings, settings: TrainSettings
 ) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
-    """Loss of (params, compact batch, key, train) after augmentation; see `losses.loss`."""
+    """Loss of (params, compact batch, key, train) after augmentation; see `losses.loss` and `compact.flow`."""
+    if model_settings.network == "compact":
+        return flow.make_loss(network, encoding, model_settings, settings)
     channels, mask = channel_map(model_settings), jnp.asarray(encoding.element_mask, jnp.float32)
     n_slots, height, width = encoding.tensor_shape
     chosen = losses.LossSettings(
-        model_settings.prediction,
+        prediction_of(model_settings),
         model_settings.log_snr_min,
         model_settings.log_snr_max,
         settings.lattice_weight,
         settings.null_weight,
         settings.loss_weight,
         settings.min_snr_gamma,
+        settings.noise_levels,
+        settings.noise_mean,
+        settings.noise_std,
     )
     rotate = settings.rotate and encoding.coordinates == "cartesian"
 

@@ -16,7 +16,7 @@ from unimat.model.devices import Layout
 from unimat.model.distributed import any_process, is_writer
 from unimat.model.history import History
 from unimat.model.interruption import Interruption
-from unimat.model.loader import Loader, batch_rows
+from unimat.model.loader import Loader
 from unimat.model.networks import Params
 from unimat.model.settings import TrainSettings
 from unimat.model.throughput import Speed
@@ -108,8 +108,7 @@ class Trainer:
 
     def _refuse(self, step: int) -> NoReturn:
         """Stop because of a step whose loss is not finite or has exploded, naming its crystals."""
-        rows = batch_rows(self.settings.seed, step - 1, self.settings.batch_size, len(self.loader.split))
-        names = material_ids(self.loader, rows)
+        names = material_ids(self.loader, self.loader.all_rows(step - 1))
         if is_writer():
             write_json(self.folder.path / BAD_BATCH, {"step": step, "material_ids": names})
         self.folder.finish()

@@ -8,10 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from unimat.model import displacements
 from unimat.model.blocks import Convolution, Downsample, Upsample, factors, fan_in
+from unimat.model.diffusion import prediction_of
+from unimat.model.displacements import Waves
 from unimat.model.embeddings import ConditionEmbedding, NoiseLevel
 from unimat.model.levels import attended, blocks, residual
 from unimat.model.normalization import GroupNorm
+from unimat.model.preconditioning import Edm
 from unimat.model.settings import ModelSettings
 from unimat.model.tensors import State
 
@@ -42,13 +46,15 @@ class UNet(nn.Module):
         kernel = (s.slot_kernel, s.grid_kernel, s.grid_kernel)
         mask = jnp.asarray(np.array(self.element_mask), jnp.float32)[:, :, None]
         n_coords, n_lattice = noisy["coords"].shape[-1], noisy["lattice"].shape[-1]
-        embedding = self._embedding(noisy["lattice"], log_snr, conditions)
-        x = self._inputs(noisy, conditions, mask).astype(dtype)
+        waves, form = self._waves(noisy["coords"], log_snr, mask), prediction_of(s)
+        at_one = form.network_input(noisy, log_snr) if isinstance(form, Edm) else noisy
+        embedding = self._embedding(at_one["lattice"], log_snr, conditions)
+        x = self._inputs(noisy["coords"], at_one, conditions, mask).astype(dtype)
         x = Convolution(s.channels, kernel, dtype=dtype, name="first")(x) + self._positions(x.shape).astype(dtype)
         skips, steps = [x], []
         last = len(s.multipliers) - 1
         for level in range(last + 1):
-            x, passed = blocks(s, level, train, f"down_{level}", x, embedding, [None] * s.blocks)
+            x, passed = blocks(s, level, train, f"down_{level}", x, embedding, [None] * s.blocks, _at(x, waves))
             skips += passed
             if level < last:
                 steps.append(factors(x.shape[2], x.shape[3]))
@@ -56,11 +62,11 @@ class UNet(nn.Module):
                     x = Downsample(steps[-1], dtype=dtype, name=f"downsample_{level}")(x)
                 skips.append(x)
         x = residual(s, last, train, "middle_0", x, embedding)
-        x = attended(s, last, "middle_0_attention", x)
+        x = attended(s, last, "middle_0_attention", x, _at(x, waves))
         x = residual(s, last, train, "middle_1", x, embedding)
         for level in range(last, -1, -1):
             joining = [skips.pop() for _ in range(s.blocks + 1)]
-            x, _ = blocks(s, level, train, f"up_{level}", x, embedding, joining)
+            x, _ = blocks(s, level, train, f"up_{level}", x, embedding, joining, _at(x, waves))
             if level and steps[level - 1] != (1, 1):
                 x = Upsample(steps[level - 1], dtype=dtype, name=f"upsample_{level}")(x)
         x = GroupNorm(dtype, swish=True, name="norm_out")(x).astype(jnp.float32)
@@ -80,18 +86,29 @@ class UNet(nn.Module):
             total = total + ConditionEmbedding(4 * s.channels, dtype, name=f"condition_{name}")(conditions[name])
         return total
 
-    def _inputs(self, noisy: State, conditions: Mapping[str, jax.Array], mask: jax.Array) -> jax.Array:
+    def _waves(self, coords: jax.Array, log_snr: jax.Array, mask: jax.Array) -> Waves | None:
+        """Harmonics of the coordinates if the settings want displacements; zero in cells without an element."""
+        if not self.settings.displacement_features:
+            return None
+        cos, sin = displacements.waves_of(coords, log_snr, self.settings)
+        return Waves(cos * mask, sin * mask)
+
+    def _inputs(
+        self, coords: jax.Array, at_one: State, conditions: Mapping[str, jax.Array], mask: jax.Array
+    ) -> jax.Array:
         """(B, L, H, W, channels): coordinates, the lattice repeated in every slot (section 2.2), conditions.
 
         Cells without an element are zero, in training and sampling alike.
+
+        Args:
+            coords: noisy coordinates. at_one: the noisy state, scaled as the network reads it.
         """
-        coords = noisy["coords"]
-        parts = [coords]
+        parts = [at_one["coords"]]
         for k in range(1, self.settings.fourier_features + 1):
             angles = 2 * jnp.pi * k * coords / self.settings.coords_scale
             parts += [jnp.sin(angles), jnp.cos(angles)]
-        n_lattice = noisy["lattice"].shape[-1]
-        parts.append(jnp.broadcast_to(noisy["lattice"][:, None, None, None], (*coords.shape[:-1], n_lattice)))
+        n_lattice = at_one["lattice"].shape[-1]
+        parts.append(jnp.broadcast_to(at_one["lattice"][:, None, None, None], (*coords.shape[:-1], n_lattice)))
         parts += [conditions[name] for name in _of_rank(5, conditions)]
         return jnp.concatenate(parts, axis=-1) * mask
 
@@ -104,6 +121,11 @@ class UNet(nn.Module):
         if s.slot_embedding and n_slots > 1:
             total = total + self.param("slots", nn.initializers.normal(0.3), (n_slots, 1, 1, s.channels))
         return total
+
+
+def _at(x: jax.Array, waves: Waves | None) -> Waves | None:
+    """The harmonics where every token of x (B, L, H, W, channels) is a slot; a coarser cell has no coordinates."""
+    return waves if waves is not None and waves.cos.shape[1:4] == x.shape[1:4] else None
 
 
 def _of_rank(rank: int, conditions: Mapping[str, jax.Array]) -> list[str]:

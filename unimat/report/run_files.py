@@ -38,6 +38,8 @@ class SetFiles:
     agreement_crystals: pd.DataFrame | None = None
     dynamics: CrystalTable | None = None
     dynamics_summary: dict[str, Any] | None = None
+    prediction: dict[str, Any] | None = None
+    prediction_pairs: pd.DataFrame | None = None
 
     @property
     def n_generated(self) -> int | None:
@@ -160,6 +162,8 @@ def _set(folder: Path) -> SetFiles:
         agreement_crystals=_frame(folder / "agreement.parquet"),
         dynamics=_table(folder / "dynamics.parquet"),
         dynamics_summary=_json(folder / "dynamics.json"),
+        prediction=_json(folder / "prediction.json"),
+        prediction_pairs=_frame(folder / "prediction.parquet"),
     )
 
 

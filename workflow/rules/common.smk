@@ -9,6 +9,7 @@ from pathlib import Path
 
 include: "validate.smk"
 include: "settings.smk"
+include: "names.smk"
 include: "by_set.smk"
 include: "resources.smk"
 
@@ -43,6 +44,11 @@ def cache_flag():
     return f"--cache {shlex.quote(str(Path(cache).expanduser()))}" if cache else ""
 
 
+def metrics_cache():
+    """Folder of what judging has computed: the run's own, or one that runs share."""
+    return config.get("metrics", {}).get("cache") or f"results/{config['run']}/work/metrics"
+
+
 def given_files():
     """Flags for local files that stand in for published ones."""
     given = settings["dataset"].files.items()
@@ -65,8 +71,20 @@ def selection(name):
 
 def compositions_of(name, section="sample"):
     """The file with the compositions that a set asks for, if it does."""
-    asked = options_of(config, section, config["sets"][name]).get("compositions") or []
+    asked = options_of(config, section, asked_of(name)).get("compositions") or []
     return asked if isinstance(asked, str) else []
+
+
+def asked_of(name):
+    """Options of a set, with the file of formulas where it is made for the crystals of another set."""
+    options = config["sets"][name]
+    formulas = f"results/{config['run']}/compositions/{name}.csv"
+    return options | ({"compositions": formulas} if "compositions_of" in options else {})
+
+
+def samples_of_each(name):
+    """Crystals that a set generates for each composition."""
+    return options_of(config, "sample", config["sets"][name]).get("n", settings["sample"].n)
 
 
 def reference_files(kind, name, of_set=None):
@@ -90,6 +108,12 @@ def further_reference_settings(name, of_set=None):
     return json.dumps({"reference": {"name": name} | given}, sort_keys=True)
 
 
+def initial_parameters():
+    """The file of the model that a training starts from, if it does; one of a name ships with unimat."""
+    initial = settings["train"].initial or ""
+    return initial if initial.endswith(".npz") else []
+
+
 def training_folder():
     """Working folder of one training: other settings get another folder, and the same ones find their checkpoints."""
     used = "".join(map(as_json, ("dataset", "encode", "model", "train")))
@@ -101,10 +125,10 @@ def effective_configuration():
     return json.dumps({key: value for key, value in config.items() if key != "require_accelerator"})
 
 
-def command():
+def command(*targets):
     """How this run is made again."""
     files = [shlex.quote(shown(path)) for path in workflow.overwrite_configfiles]
-    return " ".join(["snakemake", "--cores", "all", *(["--configfile", *files] if files else [])])
+    return " ".join(["snakemake", *targets, "--cores", "all", *(["--configfile", *files] if files else [])])
 
 
 def demand_accelerator(kind):

@@ -25,7 +25,7 @@ rule metrics_set:
         runtime=growing(480),
     params:
         settings=lambda wildcards: as_json("metrics"),
-        cache=f"results/{config['run']}/work/metrics",
+        cache=metrics_cache(),
     shell:
         r"""
         unimat metrics \

@@ -24,6 +24,7 @@ rule report:
         rules.train.output,
         rules.sets.input,
         rules.metrics.input,
+        rules.match.input,
         rules.relax.input,
         rules.hull.input,
         rules.compare.input,

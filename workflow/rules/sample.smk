@@ -23,7 +23,7 @@ rule sample_set:
         runtime=growing(480),
         launcher="",
     params:
-        settings=lambda wildcards: as_json("sample", config["sets"][wildcards.set]),
+        settings=lambda wildcards: as_json("sample", asked_of(wildcards.set)),
         out=subpath(output.crystals, parent=True),
     shell:
         r"""

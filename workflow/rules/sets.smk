@@ -29,6 +29,29 @@ rule select_set:
         """
 
 
+rule compositions:
+    input:
+        crystals=lambda wildcards: f"results/<run>/sets/{truths_of(wildcards.set)}/crystals.parquet",
+    output:
+        formulas="results/<run>/compositions/{set}.csv",
+    log:
+        "logs/compositions/<run>/{set}.log",
+    wildcard_constraints:
+        set=any_of(made_for_others()),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    shell:
+        r"""
+        unimat compositions \
+            --crystals {input.crystals} \
+            --out {output.formulas} \
+            >{log} 2>&1
+        """
+
+
 rule convert_set:
     input:
         crystals=lambda wildcards: config["sets"][wildcards.set]["path"],

@@ -11,11 +11,14 @@ from unimat.errors import UserError
 from unimat.materials.datasets import DATASETS
 from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
 from unimat.materials.metrics_settings import MetricsSettings
+from unimat.materials.prediction_settings import PredictionSettings
 from unimat.materials.airss_settings import AirssSettings
 from unimat.materials.dynamics.settings import MdSettings
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.screen_settings import ScreenSettings
 from unimat.materials.stability_settings import CompareSettings, HullSettings
+from unimat.model.faithful import faithful_sections
+from unimat.model.pretrained import card_beside, card_of, contradictions, model_file, parameters_of
 from unimat.model.settings import (
     EncodeSettings,
     ModelSettings,
@@ -23,6 +26,7 @@ from unimat.model.settings import (
     TrainSettings,
 )
 from unimat.report.settings import ReportSettings
+from unimat.reproduction.settings import ReproductionSettings
 from unimat.settings import load_settings
 
 SETTINGS = {
@@ -35,11 +39,13 @@ SETTINGS = {
     "airss": AirssSettings,
     "screen": ScreenSettings,  # no section: options of a set chosen from a judged one
     "metrics": MetricsSettings,
+    "match": PredictionSettings,
     "relax": RelaxSettings,
     "hull": HullSettings,
     "md": MdSettings,
     "compare": CompareSettings,
     "report": ReportSettings,
+    "reproduction": ReproductionSettings,
 }
 
 
@@ -76,21 +82,6 @@ def read_sheet(path):
     return {row.pop("set"): {key: yaml.safe_load(cell) for key, cell in row.items() if cell and key} for row in rows}
 
 
-def sets_of(section):
-    """Names of the sets that a stage works on."""
-    return config.get(section, {}).get("sets", [])
-
-
-def sets_from(kind):
-    """Names of the sets of one origin."""
-    return [name for name, options in config.get("sets", {}).items() if options["from"] == kind]
-
-
-def pairs():
-    """Pairs of sets to compare."""
-    return config.get("compare", {}).get("pairs", [])
-
-
 def check_sections(values):
     """Settings of every section by name; each class checks what a schema cannot say."""
     try:
@@ -109,25 +100,12 @@ def check_sections(values):
         stop(error)
 
 
-def check_names(settings):
-    """The dataset and every set that a stage names exist where that stage looks for them."""
-    demand("dataset.name", [settings["dataset"].name], [*DATASETS, "custom"], "datasets")
-    demand("metrics.sets", sets_of("metrics"), config.get("sets", {}), "sets")
-    demand("relax.sets", sets_of("relax"), config.get("sets", {}), "sets")
-    demand("hull.sets", sets_of("hull"), sets_of("relax"), "relax.sets")
-    demand("md.sets", sets_of("md"), sets_of("hull"), "hull.sets")
-    demand("compare.pairs", [name for pair in pairs() for name in pair], sets_of("hull"), "hull.sets")
-    check_by_set()
-    if settings["report"].set:
-        demand("report.set", [settings["report"].set], config.get("sets", {}), "sets")
-    check_files({f"sets.{name}.path": config["sets"][name]["path"] for name in sets_from("file")})
-    check_files({f"hull.known[{index}]": path for index, path in enumerate(settings["hull"].known)})
-
-
-def demand(key, names, known, place):
-    for name in names:
-        if name not in known:
-            stop(f"{key} names {name!r}, which is not among {place}{did_you_mean(name, known)}")
+def fill_faithful():
+    """Put the paper's form into the configuration."""
+    try:
+        config.update(faithful_sections(config))
+    except UserError as error:
+        stop(error)
 
 
 def read_configuration():
@@ -138,6 +116,8 @@ def read_configuration():
         config["sets"] = read_sheet(config["sets"])
     config.update(plain(config))
     check_schema(config)
+    if config.get("faithful"):
+        fill_faithful()
     settings = check_sections(config)
     check_names(settings)
     return settings

@@ -6,6 +6,7 @@ rule train:
         train=rules.encode.output.train,
         val=rules.encode.output.val,
         encoding=rules.encode.output.encoding,
+        initial=initial_parameters(),
     output:
         model="results/<run>/model/model.npz",
         history="results/<run>/model/history.csv",

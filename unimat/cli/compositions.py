@@ -1,0 +1,34 @@
+"""Write the formulas of a table's crystals, one row for each crystal in the table's order, to generate samples for.
+
+The CSV is what `unimat sample --compositions` reads. Samples of its rows are told apart by their number afterwards:
+`unimat match --by number` finds whose sample a crystal is.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+EXAMPLE = "unimat compositions --crystals sets/test/crystals.parquet --out sets/predicted/compositions.csv"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table")
+    parser.add_argument("--out", required=True, type=Path, metavar="CSV", help="columns formula and truth_id")
+
+
+def run(args: argparse.Namespace) -> None:
+    from unimat import crystal_table
+    from unimat.errors import UserError
+    from unimat.files import write_text
+    from unimat.materials.compositions import cell_formulas
+
+    table = crystal_table.read(args.crystals)
+    if not len(table):
+        raise UserError(f"{args.crystals} holds no crystals; there are no compositions to sample for")
+
+    import pandas as pd
+
+    rows = pd.DataFrame({"formula": cell_formulas(table), "truth_id": table.material_ids})
+    write_text(args.out, rows.to_csv(index=False, lineterminator="\n"))
+    different = rows["formula"].nunique()
+    logging.getLogger("unimat.compositions").info("%d formulas, %d different -> %s", len(rows), different, args.out)

@@ -1,0 +1,80 @@
+"""Make a file to share of a trained model, and its card.
+
+Writes NAME.npz (parameters as float16, half the size) and NAME.json (the card) into --out. The .npz is a model.npz as
+any other: `unimat sample --model NAME.npz` draws from it, and `--pretrained NAME` does if UNIMAT_PRETRAINED names the
+folder. Numbers on the card come from the files given here: the model's own description, the dataset's card.json, and
+what was measured of its crystals, either a result of `docs/reproduction/` or the metrics.json of a generated set.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = (
+    "unimat publish --model results/mine/model/model.npz --training results/mine/model/training.json "
+    "--data-card results/mine/dataset/card.json --metrics results/mine/sets/generated/metrics.json "
+    "--licence 'CC BY 4.0' --name mine --out published"
+)
+
+logger = logging.getLogger("unimat.publish")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, metavar="NPZ", help="model.npz of `unimat train`")
+    parser.add_argument("--name", required=True, metavar="NAME", help="small letters, digits and underscores")
+    parser.add_argument("--licence", required=True, metavar="TEXT", help="licence of the parameters, e.g. Apache-2.0")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for NAME.npz and NAME.json")
+    parser.add_argument(
+        "--training",
+        metavar="JSON",
+        help="training.json, for the time it took; the losses are of history.csv beside it",
+    )
+    parser.add_argument(
+        "--data-card",
+        metavar="JSON",
+        help="card.json of `unimat ingest`; without it, the published dataset that --result names",
+    )
+    judged = parser.add_mutually_exclusive_group()
+    judged.add_argument("--result", metavar="JSON", help="reproduction result of the run")
+    judged.add_argument("--metrics", metavar="JSON", help="metrics.json of a set that the model generated")
+    parser.add_argument(
+        "--check",
+        type=int,
+        default=32,
+        metavar="N",
+        help="crystals to draw with float32 and with float16, for the card to compare (default: %(default)s; 0: none)",
+    )
+    parser.add_argument(
+        "--failure", action="append", metavar="TEXT", help="a known failure, in words; several times for several"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    from unimat.files import read_json
+    from unimat.model.publishing import learning_curve, publish
+    from unimat.model.settings import SampleSettings
+    from unimat.settings import load_settings
+
+    training = read_json(args.training) if args.training else None
+    result = read_json(args.result) if args.result else {}
+    if args.metrics:
+        result = {"generation": {"metrics": read_json(args.metrics)}}
+    if args.training and not result.get("learning_curve"):
+        result["learning_curve"] = learning_curve(Path(args.training).with_name("history.csv"))
+    data = read_json(args.data_card) if args.data_card else published_dataset(result)
+    check = load_settings(SampleSettings, {"n": args.check}, "--check") if args.check else None
+    card = publish(args.model, args.out, args.name, args.licence, data, training, result, args.failure, check)
+    logger.info("%s/%s.npz: %d bytes, sha256 %s", args.out, args.name, card["file"]["bytes"], card["file"]["sha256"])
+
+
+def published_dataset(result: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the published dataset that a result names, under the keys of a data card."""
+    from unimat.errors import UserError
+    from unimat.materials.datasets import DATASETS
+
+    name, found = result.get("dataset"), result.get("data") or {}
+    if name not in DATASETS:
+        raise UserError("--data-card is missing: what was the model trained on? Give card.json of `unimat ingest`")
+    known = {key: getattr(DATASETS[name], key) for key in ("name", "title", "licence", "citation", "homepage")}
+    return {**known, "source": known["homepage"], **{key: each for key, each in found.items() if each is not None}}

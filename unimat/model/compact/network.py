@@ -1,0 +1,162 @@
+"""The compact network: a transformer whose tokens are the occupied cells of the table, each atom one token."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from unimat.model import backend
+from unimat.model import lattice as lattice_forms
+from unimat.model.blocks import fan_in, zeros
+from unimat.model.compact.attention import TorusAttention
+from unimat.model.compact.geometry import distances_of, matrices_of, phases_of, radial_features
+from unimat.model.compact.names import CELLS, OCCUPANCY
+from unimat.model.compact.occupancy import Occupancy
+from unimat.model.embeddings import ConditionEmbedding, NoiseLevel
+from unimat.model.settings import ModelSettings
+from unimat.model.tensors import State
+
+
+class CellEmbedding(nn.Module):
+    """(..., features) of flat cells (...): what period, group and element each add; -1 is no cell.
+
+    Attributes:
+        shape: (H, W) of the grid.
+    """
+
+    features: int
+    shape: tuple[int, int]
+
+    @nn.compact
+    def __call__(self, cells: jax.Array) -> jax.Array:
+        (height, width), init = self.shape, nn.initializers.normal(0.5)
+        period = self.param("period", init, (height, self.features))
+        group = self.param("group", init, (width, self.features))
+        element = self.param("element", init, (height * width, self.features))
+        flat = jnp.maximum(cells, 0)
+        embedded = period[flat // width] + group[flat % width] + element[flat]
+        return embedded * (cells >= 0)[..., None]
+
+
+class Block(nn.Module):
+    """(B, A, d) after attention and a feed-forward layer, both scaled, shifted and gated by c (B, e).
+
+    Body of a scan over layers, which is compiled once: nothing is given out beside what is carried.
+    """
+
+    head_dim: int
+    dropout: float
+    train: bool
+    dtype: Any
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, c: jax.Array, phases: jax.Array, distances: jax.Array, present: jax.Array
+    ) -> tuple[jax.Array, None]:
+        b, n, width = x.shape
+        film = nn.Dense(6 * width, kernel_init=zeros, dtype=self.dtype, name="film")(nn.swish(c))
+        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = jnp.split(film[:, None], 6, axis=-1)
+        attention = TorusAttention(self.head_dim, self.dtype, name="attention")
+        mixed = attention(_normal(x) * (1 + scale_a) + shift_a, phases, distances, present)
+        x = x + (1 + gate_a) * self._dropped(mixed)
+        hidden = nn.Dense(4 * width, kernel_init=fan_in, dtype=self.dtype, name="in")
+        out = nn.Dense(width, kernel_init=fan_in, dtype=self.dtype, name="out")
+        tokens = (_normal(x) * (1 + scale_f) + shift_f).reshape(b * n, width)  # a CPU multiplies two axes fastest
+        return x + (1 + gate_f) * self._dropped(out(nn.gelu(hidden(tokens))).reshape(b, n, width)), None
+
+    def _dropped(self, x: jax.Array) -> jax.Array:
+        return nn.Dropout(self.dropout, deterministic=not self.train)(x) if self.dropout else x
+
+
+def _normal(x: jax.Array) -> jax.Array:
+    return nn.LayerNorm(use_bias=False, use_scale=False, dtype=x.dtype)(x)
+
+
+class CompactNetwork(nn.Module):
+    """Velocities {coords, lattice} of a noisy crystal at a time of the flow; see `unimat.model.compact.flow`.
+
+    Attributes:
+        shape: (H, W) of the grid. max_atoms: most atoms of a crystal. mean, std: of the lattice vector, (6,) each.
+        lattice_lengths: what stands for a, b, c; see `unimat.model.lattice`.
+    """
+
+    settings: ModelSettings
+    shape: tuple[int, int]
+    max_atoms: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    lattice_lengths: str
+
+    @nn.compact
+    def __call__(
+        self, noisy: State, log_snr: jax.Array, conditions: Mapping[str, jax.Array], train: bool = False
+    ) -> State:
+        """Velocities of the shapes of `noisy`: coords (B, A, 3) in cells per unit of time, lattice (B, 6).
+
+        Args:
+            log_snr: (B,), of the path at this time.
+            conditions: `cells` (B, A) int, -1 where there is no atom; (B, k) of properties, which modulate each block.
+        """
+        s, dtype = self.settings, jnp.dtype(self.settings.compute_dtype)
+        cells = conditions[CELLS]
+        present = cells >= 0
+        if self.is_initializing():  # its parameters live here, but its loss needs no noisy crystal
+            nothing = jnp.full((1, 1), -1)
+            occupancy = Occupancy(s.occupancy_channels, self.shape, self.max_atoms, name=OCCUPANCY)
+            occupancy(nothing, nothing + 1, jnp.ones(1, jnp.int32), jnp.zeros(1, jnp.int32))
+        atoms = present.sum(1, keepdims=True).astype(jnp.float32)
+        embedded = CellEmbedding(s.channels, self.shape, name="cells")(cells)
+        pooled = embedded.sum(1) / jnp.maximum(atoms, 1.0)
+        c = self._modulation(noisy["lattice"], log_snr, pooled, atoms, conditions).astype(dtype)
+        phases, distances = self._geometry(noisy, atoms, dtype)
+        x = nn.Dense(s.channels, kernel_init=fan_in, dtype=dtype, name="first")(embedded)
+        x, _ = self._blocks(train)(x, c, phases, distances, present)
+        x = _normal(x.astype(jnp.float32)) * present[..., None]
+        coords = nn.Dense(3, kernel_init=zeros, name="coords")(x) * present[..., None]
+        coords = (coords - coords.sum(1, keepdims=True) / jnp.maximum(atoms, 1.0)[..., None]) * present[..., None]
+        told = jnp.concatenate([x.sum(1) / jnp.maximum(atoms, 1.0), c.astype(jnp.float32)], axis=-1)
+        hidden = nn.swish(nn.Dense(s.channels, kernel_init=fan_in, name="lattice_in")(told))
+        lattice = nn.Dense(noisy["lattice"].shape[-1], kernel_init=zeros, name="lattice_out")(hidden)
+        return {"coords": coords, "lattice": lattice}
+
+    def _blocks(self, train: bool) -> Any:
+        s, block = self.settings, nn.remat(Block) if self.settings.remat else Block
+        scan: Any = nn.scan(
+            block,
+            variable_axes={"params": 0},
+            split_rngs={"params": True, "dropout": True},
+            in_axes=nn.broadcast,
+            length=s.layers,
+            unroll=s.layers if backend.by_products() else 1,  # a CPU gains a quarter, an accelerator only compile time
+        )
+        return scan(s.head_dim, s.dropout, train, jnp.dtype(s.compute_dtype), name="blocks")
+
+    def _modulation(
+        self, lattice: jax.Array, log_snr: jax.Array, pooled: jax.Array, atoms: jax.Array, conditions: Any
+    ) -> jax.Array:
+        """(B, channels): time, noisy lattice, composition and properties, each through a layer of its own."""
+        width = self.settings.channels
+        level = NoiseLevel(width, name="noise_level")(log_snr)
+        parts = jnp.concatenate([lattice, pooled, jnp.log(jnp.maximum(atoms, 1.0))], axis=-1)
+        hidden = nn.swish(nn.Dense(width, kernel_init=fan_in, name="crystal_in")(parts))
+        total = level + nn.Dense(width, kernel_init=fan_in, name="crystal_out")(hidden)
+        for name in sorted(name for name in conditions if name != CELLS):
+            total = total + ConditionEmbedding(width, name=f"condition_{name}")(conditions[name])
+        return total
+
+    def _geometry(self, noisy: State, atoms: jax.Array, dtype: Any) -> tuple[jax.Array, jax.Array]:
+        """Phases (B, A, 2, 3K) and features (B, A, A, R) of distances: inputs, of which no gradient is wanted."""
+        s = self.settings
+        vectors = noisy["lattice"] * jnp.asarray(self.std, jnp.float32) + jnp.asarray(self.mean, jnp.float32)
+        parameters = lattice_forms.from_vector(vectors, self.lattice_lengths, jnp, atoms[:, 0])
+        distances = distances_of(noisy["coords"], matrices_of(parameters))
+        features = radial_features(distances, s.distance_features)
+        return jax.lax.stop_gradient((phases_of(noisy["coords"], s.harmonics), features.astype(dtype)))
+
+
+def occupancy_of(module: nn.Module) -> Occupancy:
+    """The model of compositions of a compact network, whose parameters are the entry `OCCUPANCY` of its own."""
+    assert isinstance(module, CompactNetwork)
+    return Occupancy(module.settings.occupancy_channels, module.shape, module.max_atoms)

@@ -1,0 +1,48 @@
+"""Samples made for the compositions of crystals -> how many of them found the crystal, and how closely."""
+
+
+rule match_set:
+    input:
+        crystals="results/<run>/sets/{set}/crystals.parquet",
+        truths=lambda wildcards: f"results/<run>/sets/{truths_of(wildcards.set)}/crystals.parquet",
+    output:
+        summary="results/<run>/sets/{set}/prediction.json",
+        pairs="results/<run>/sets/{set}/prediction.parquet",
+    log:
+        "logs/match/<run>/{set}.log",
+    benchmark:
+        "benchmarks/match/<run>/{set}.tsv"
+    wildcard_constraints:
+        set=any_of(sets_of("match")),
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(480),
+    params:
+        settings=lambda wildcards: as_json("match"),
+        samples=lambda wildcards: samples_of_each(wildcards.set),
+    shell:
+        r"""
+        unimat match \
+            --crystals {input.crystals} \
+            --truths {input.truths} \
+            --by number \
+            --samples {params.samples} \
+            --set {wildcards.set} \
+            --settings {params.settings:q} \
+            --processes {threads} \
+            --out {output.summary} \
+            --pairs {output.pairs} \
+            >{log} 2>&1
+        """
+
+
+localrules:
+    match,
+
+
+rule match:
+    input:
+        collect("results/<run>/sets/{set}/prediction.json", set=sets_of("match")),

@@ -1,0 +1,67 @@
+"""This run for a machine elsewhere, and what that machine gave back. Both are done anew whenever they are asked for.
+
+An archive holds the code and the checkpoints of the moment, of which no rule knows, so it is no declared output.
+"""
+
+
+include: "packing.smk"
+
+
+localrules:
+    pack,
+    absorb,
+
+
+rule pack:
+    input:
+        needed_to_pack(),
+    log:
+        "logs/pack/<run>.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        flags="",
+    params:
+        training=training_flags(),
+        model=model_flag(),
+        sets=sample_settings(),
+        name=config["run"],
+        archive=f"results/{config['run']}/packed/{config['run']}.tar.gz",
+    shell:
+        r"""
+        unimat pack \
+            {params.training} \
+            {params.model} \
+            --sets {params.sets:q} \
+            --name {params.name} \
+            {resources.flags} \
+            --out {params.archive} \
+            >{log} 2>&1
+        cat {log}
+        """
+
+
+rule absorb:
+    input:
+        needed_to_pack(),
+    log:
+        "logs/absorb/<run>.log",
+    conda:
+        "../../environment.yml"
+    params:
+        collected=f"results/{config['run']}/collected",
+        training=training_flags(),
+        model=f"results/{config['run']}/model",
+        sets=sample_settings(),
+        sets_out=f"results/{config['run']}/sets",
+    shell:
+        r"""
+        unimat absorb \
+            --collected {params.collected} \
+            {params.training} \
+            --out {params.model} \
+            --sets {params.sets:q} \
+            --sets-out {params.sets_out} \
+            >{log} 2>&1
+        cat {log}
+        """

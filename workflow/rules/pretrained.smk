@@ -1,0 +1,27 @@
+"""A trained model that ships -> the model of this run, in the place of training one."""
+
+
+rule train:
+    input:
+        parameters=parameters_of(config["pretrained"]),
+        card=card_beside(parameters_of(config["pretrained"])),
+    output:
+        model="results/<run>/model/model.npz",
+        history="results/<run>/model/history.csv",
+        training="results/<run>/model/training.json",
+    log:
+        "logs/train/<run>.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(10),
+    params:
+        name=config["pretrained"],
+        out=subpath(output.model, parent=True),
+    shell:
+        r"""
+        unimat pretrained {params.name} \
+            --out {params.out} \
+            >{log} 2>&1
+        """
