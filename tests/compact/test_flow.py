@@ -101,6 +101,12 @@ def test_model_of_compositions_rests_after_its_steps(encoded, tmp_path):
     assert np.abs(params[0]["coords"]["kernel"] - params[1]["coords"]["kernel"]).max() > 0
 
 
+def test_numbers_of_atoms_are_as_frequent_as_in_the_train_split(model):
+    sizes = model.params["occupancy"]["size"]
+    wanted = np.bincount(random_table(22, (6, 14), 6, 0).n_atoms, minlength=7) / 22
+    np.testing.assert_allclose(np.exp(sizes), wanted, atol=1e-6)
+
+
 def table_of(model, **changes):
     return sample(model, dataclasses.replace(SETTINGS, **changes))
 

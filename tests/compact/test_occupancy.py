@@ -9,7 +9,14 @@ import model_helpers  # noqa: F401  (XLA's flags)
 import numpy as np
 import optax
 
-from unimat.model.compact.occupancy import Occupancy, counts_of, elements_of, negative_log_likelihood, sampled_counts
+from unimat.model.compact.occupancy import (
+    Occupancy,
+    counts_of,
+    elements_of,
+    negative_log_likelihood,
+    sampled_counts,
+    with_sizes,
+)
 
 SHAPE, MOST = (2, 2), 4
 OCCUPANCY = Occupancy(16, SHAPE, MOST, dropout=0.0)
@@ -79,11 +86,13 @@ def test_a_distribution_of_compositions_is_learned():
         updates, state = optimizer.update(gradients, state)
         return optax.apply_updates(params, updates), state, value
 
-    state = optimizer.init(params)
+    params = with_sizes(params, np.array([3, 3, 3, 4]))
+    state, values = optimizer.init(params), []
     for i in range(400):
         params, state, value = step(params, state, jax.random.key(i))
+        values.append(float(value))
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
-    assert abs(float(value) - entropy) < 0.1
+    assert entropy - 0.05 < np.mean(values[-200:]) < entropy + 0.2  # each is one draw of an upper bound
     everything = jnp.ones(4, bool), jnp.arange(MOST + 1) > 0
     counts = np.asarray(sampled_counts(OCCUPANCY, params, *everything, jax.random.split(jax.random.key(5), 400)))
     share = (counts == [1, 2, 0, 0]).all(1).mean()

@@ -22,6 +22,8 @@ from unimat.model.augmentation import Batch, augmented, rotations
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import versions, write_model
 from unimat.model.compact import flow
+from unimat.model.compact.names import OCCUPANCY
+from unimat.model.compact.occupancy import with_sizes
 from unimat.model.conditions import training_conditions
 from unimat.model.diffusion import prediction_of
 from unimat.model.distributed import barrier, is_writer
@@ -116,6 +118,8 @@ def train(
         "versions": versions(),
     }
     params = layout.gathered(state.ema_params)
+    if OCCUPANCY in params:
+        params = {**params, OCCUPANCY: with_sizes(params[OCCUPANCY], Sizes.of(splits["train"]).n_atoms)}
     if is_writer():
         history.write(out)
         write_json(out / "training.json", {**report, "speed": speed})

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from unimat.model.blocks import fan_in
@@ -118,6 +119,15 @@ def elements_of(cells: jax.Array) -> tuple[jax.Array, jax.Array]:
     same = (cells[:, :, None] == cells[:, None]) & (cells >= 0)[:, None]
     first = (cells >= 0) & (jnp.argmax(same, axis=2) == jnp.arange(cells.shape[1]))
     return jnp.where(first, cells, -1), jnp.where(first, same.sum(2), 0)
+
+
+def with_sizes(params: Any, n_atoms: np.ndarray) -> Any:
+    """Parameters of the model of compositions whose numbers of atoms are as frequent as in a dataset, n_atoms (m,).
+
+    That is where gradient steps lead, but 0 of 10,000 would take them longer than all the rest.
+    """
+    frequencies = np.bincount(n_atoms, minlength=len(params["size"])) / len(n_atoms)
+    return {**params, "size": np.log(np.maximum(frequencies, 1e-9)).astype(np.float32)}
 
 
 def counts_of(cells: jax.Array, n_cells: int) -> jax.Array:
