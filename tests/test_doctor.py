@@ -118,7 +118,7 @@ def test_memory_and_disk_that_do_not_suffice_are_problems(tmp_path):
 
 def test_dataset_that_is_not_encoded_yet_has_the_shape_of_its_settings():
     sections = yaml.safe_load((ROOT / "config/paper.yaml").read_text())["encode"]
-    settings = EncodeSettings(slots=sections["slots"], lattice_lengths=sections["lattice_lengths"])
+    settings = EncodeSettings(slots=sections["slots"], lattice_lengths="raw")
     assert doctor.imagined_encoding(settings).tensor_shape == (20, 9, 18)
     assert doctor.imagined_encoding(EncodeSettings(coordinates="cartesian")).lattice_size == 9
 

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from pymatgen.core import Structure
 from reproduction_run import N_GENERATED, N_TRUTHS, configuration, write_reproduced
 
 from unimat.cli import main
@@ -20,7 +21,7 @@ from unimat.report.run_files import read_run
 from unimat.report.sections.prediction import prediction
 from unimat.report.stages import Job
 from unimat.reproduction.differences import incomplete
-from unimat.reproduction.pictures import crystals_picture
+from unimat.reproduction.pictures import crystals_picture, placed_like
 from unimat.reproduction.result import learning_curve, result
 from unimat.reproduction.settings import ReproductionSettings
 
@@ -227,3 +228,17 @@ def test_the_report_of_a_run_tells_what_was_found(run):
     assert "stol 0.5" in table.caption
     run.sets.pop("predicted")
     assert prediction(run) == []
+
+
+def test_a_sample_is_drawn_as_its_crystal_lies():
+    truth = Structure(np.eye(3) * 4, ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    moved = Structure(np.eye(3) * 4.1, ["Cl", "Cs"], [[0.1, 0.2, 0.3], [0.6, 0.7, 0.8]])
+    found = placed_like(truth, moved)
+    offsets = [site.frac_coords for site in sorted(found, key=lambda site: site.species_string)]
+    difference = np.subtract(offsets, [[0.5, 0.5, 0.5], [0, 0, 0]])
+    np.testing.assert_allclose(difference - np.round(difference), 0, atol=1e-6)
+    assert found.volume == pytest.approx(moved.volume)
+    other = Structure(np.eye(3) * 9, ["Cl", "Cs", "Cs"], [[0.1, 0.2, 0.3], [0.1, 0.2, 0.5], [0.7, 0.7, 0.7]])
+    caesium = placed_like(truth, other).frac_coords[1]
+    np.testing.assert_allclose(caesium - np.round(caesium), 0, atol=1e-6)
+    assert placed_like(truth, other).get_distance(0, 1) == pytest.approx(other.get_distance(0, 1))

@@ -84,10 +84,10 @@ def test_history_starts_at_the_loss_of_predicting_nothing(straight):
 def test_run_interrupted_by_an_error_continues_to_the_same_bytes(dataset, straight, tmp_path, monkeypatch):
     rows = loader.batch_rows
 
-    def failing(seed, step, batch_size, n):
+    def failing(seed, step, *others):
         if step == 5:  # after the checkpoint of step 3
             raise RuntimeError("power cut")
-        return rows(seed, step, batch_size, n)
+        return rows(seed, step, *others)
 
     monkeypatch.setattr(loader, "batch_rows", failing)
     with pytest.raises(RuntimeError, match="power cut"):

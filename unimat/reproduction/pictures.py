@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
+from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from unimat.crystal_table import CrystalTable
@@ -71,8 +72,25 @@ def _predicted(run: RunFiles, one: SetFiles, n: int, rng: np.random.Generator) -
         if len(pairs) == n or sample is None or truth is None:
             continue
         said = f"matched, RMSE {row['rmse']:.3f}" if row["matched"] else "no match"
-        pairs.append(Pair(truth, sample, truth.composition.reduced_formula, said))
+        pairs.append(Pair(truth, placed_like(truth, sample), truth.composition.reduced_formula, said))
     return pairs
+
+
+def placed_like(truth: Structure, sample: Structure) -> Structure:
+    """The sample in the axes and at the origin in which it is most like the truth, so that eyes can compare them.
+
+    Without a match, one atom of the rarest element of both lies where it does in the truth. No distance changes.
+    """
+    matcher = StructureMatcher(stol=0.5, ltol=0.3, angle_tol=10, primitive_cell=False)
+    if (matched := matcher.get_s2_like_s1(truth, sample)) is not None:
+        return matched
+    amounts = truth.composition.get_el_amt_dict()
+    common = [name for name in sorted(amounts, key=amounts.__getitem__) if name in sample.composition]
+    moved = sample.copy()
+    if common:
+        to, at = (each.frac_coords[each.indices_from_symbol(common[0])[0]] for each in (truth, sample))
+        moved.translate_sites(range(len(moved)), to - at, frac_coords=True)
+    return moved
 
 
 def _of_one_composition(run: RunFiles, one: SetFiles, n: int, rng: np.random.Generator) -> list[Pair]:
