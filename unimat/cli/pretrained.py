@@ -7,7 +7,7 @@ licence its parameters are. Nothing is downloaded: parameters and cards are part
 
 import argparse
 
-EXAMPLE = "unimat pretrained carbon_24"
+EXAMPLE = "unimat pretrained perov_5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
