@@ -14,6 +14,7 @@ from unimat.cli import main
 from unimat.errors import UserError
 from unimat.model import devices, doctor
 from unimat.model.encoded import read_encoding
+from unimat.model.faithful import FAITHFUL
 from unimat.model.settings import EncodeSettings, ModelSettings, TrainSettings
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +119,7 @@ def test_memory_and_disk_that_do_not_suffice_are_problems(tmp_path):
 
 def test_dataset_that_is_not_encoded_yet_has_the_shape_of_its_settings():
     sections = yaml.safe_load((ROOT / "config/paper.yaml").read_text())["encode"]
-    settings = EncodeSettings(slots=sections["slots"], lattice_lengths="raw")
+    settings = EncodeSettings(slots=sections["slots"], lattice_lengths=FAITHFUL["encode"]["lattice_lengths"])
     assert doctor.imagined_encoding(settings).tensor_shape == (20, 9, 18)
     assert doctor.imagined_encoding(EncodeSettings(coordinates="cartesian")).lattice_size == 9
 

@@ -91,7 +91,7 @@ def test_a_configuration_of_the_reproduction_follows_the_protocol(run: Run, name
     assert {"fetch", "ingest", "encode", "train", "sample", "metrics", "compositions", "match"} <= calls.keys()
     (dataset,) = re.findall(r"^(\w+)\.yaml$", name)
     (out,) = [out for out in calls["sample"] if out.endswith("/generated")]
-    assert json.loads(calls["sample"][out]["settings"])["n"] >= 1000
+    assert json.loads(calls["sample"][out]["settings"])["n"] == 10_000
     assert json.loads(next(iter(calls["metrics"].values()))["settings"])["cutoffs"] == dataset
     assert max(each["samples"] for each in calls["match"].values()) == 20
     split = json.loads(next(iter(calls["ingest"].values()))["settings"]).get("split")
