@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,7 @@ from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected, UserError
 from unimat.model import lattice as lattice_forms
 from unimat.model.channels import CircleChannels, RawChannels
+from unimat.model.encode_stream import lattice_statistics
 from unimat.model.encoded import Encoding, concatenated, padded
 from unimat.model.encoding import MAX_SLOTS, checked_crystal, decode, encode_table
 from unimat.model.settings import EncodeSettings
@@ -212,6 +214,22 @@ def test_lattice_statistics_do_not_tell_axes_apart():
     parameters = np.array([Lattice(crystal.lattice).parameters for crystal in table])
     np.testing.assert_allclose(encoding.lattice_mean[:3], [np.log(parameters[:, :3]).mean()] * 3, rtol=1e-6)
     np.testing.assert_allclose(encoding.lattice_std[3:], [parameters[:, 3:].std()] * 3, rtol=1e-6)
+
+
+def test_statistics_of_volumes_and_ratios_know_no_order_of_the_axes():
+    rng = np.random.default_rng(6)
+    parameters = np.concatenate([rng.uniform(3, 9, (40, 3)) * [1, 1.5, 2], rng.uniform(70, 110, (40, 3))], axis=1)
+    n_atoms, by_volume = rng.integers(1, 9, 40), EncodeSettings(lattice_lengths="volume")
+    orders = [[*order, *(3 + k for k in order)] for order in itertools.permutations(range(3))]
+    all_orders = np.concatenate([parameters[:, order] for order in orders])
+    vectors = lattice_forms.to_vector(all_orders, "volume", n_atoms=np.tile(n_atoms, 6))
+    for order in orders:
+        found = lattice_statistics(parameters[:, order], n_atoms, by_volume)
+        np.testing.assert_allclose(found["lattice_mean"], vectors.mean(0), atol=1e-7)
+        np.testing.assert_allclose(found["lattice_std"], vectors.std(0), rtol=1e-7)
+        standardised = (vectors - vectors.mean(0)) / vectors.std(0)
+        assert (standardised >= np.array(found["lattice_low"]) - 1e-6).all()
+        assert (standardised <= np.array(found["lattice_high"]) + 1e-6).all()
 
 
 def test_atomic_numbers_of_no_element_are_rejected():

@@ -1,5 +1,6 @@
 """The metrics stage as a whole: a set judged by hand, the command line, and published values."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -194,6 +195,25 @@ def test_draw_for_coverage_counts_rejected_crystals():
     assert coverage["cov_precision"]["count"] <= 1
     assert prints["cutoffs"] == {"structure": 0.2, "composition": 4.0}
     assert any("4 of 10 generated, 2 of 2 reference" in note for note in found["notes"])
+
+
+def test_draw_for_matching_is_the_denominator_of_what_it_judges():
+    crystals = [dataclasses.replace(DIAMOND, material_id=f"made-{index}") for index in range(6)]
+    settings = MetricsSettings(matching_take=4)
+    found = evaluate("made", table(*crystals), REFERENCE, table(LARGER_DIAMOND), rejected_rows(4), settings)
+    judged = found.verdicts.column("unique").to_pylist()[:6]
+    n_drawn = 6 - judged.count(None)
+    assert 0 < n_drawn < 6
+    assert judged.count(True) == 1
+    for column in ("novel", "cluster"):
+        assert [value is None for value in found.verdicts.column(column).to_pylist()[:6]] == [v is None for v in judged]
+    rates, strict = counts(found.summary["rates"]), counts(found.summary["strict"]["rates"])
+    assert (rates["unique"], rates["novel"], rates["unique_and_novel"]) == ((1, 4), (0, 4), (0, 4))
+    assert (strict["valid"][1], strict["valid_and_unique"], strict["valid_unique_and_novel"]) == (10, (1, 4), (0, 4))
+    assert found.summary["matching"]["n_generated"] == 4
+    (small,) = (each for each in found.summary["by"]["n_atoms"] if each["n_generated"])
+    assert (small["unique"]["count"], small["unique"]["of"]) == (1, n_drawn)
+    assert any("4 of 10 generated" in note for note in found.summary["notes"])
 
 
 def test_elements_only_and_missing_knowledge_are_said():

@@ -133,6 +133,19 @@ def test_lengths_per_atom_come_back_and_forget_the_size_of_the_cell():
     np.testing.assert_allclose(lattice_forms.to_vector(doubled, "per_atom", n_atoms=np.array([24])), vectors)
 
 
+def test_volume_per_atom_is_a_number_of_its_own():
+    rng = np.random.default_rng(0)
+    parameters = np.concatenate([rng.uniform(2, 15, (200, 3)), rng.uniform(60, 120, (200, 3))], axis=1)
+    parameters, n_atoms = parameters[lattice_forms.closes(parameters)], np.array([7])
+    vectors = lattice_forms.to_vector(parameters, "volume", n_atoms=n_atoms)
+    np.testing.assert_allclose(lattice_forms.from_vector(vectors, "volume", n_atoms=n_atoms), parameters)
+    volumes = [Lattice.from_parameters(*row).volume for row in parameters]
+    np.testing.assert_allclose(vectors[:, 0], np.log(np.array(volumes) / 7), atol=1e-12)
+    flat = np.array([[4.0, 5.0, 6.0, 60.0, 60.0, 170.0]])  # angles of no cell come back, too
+    there = lattice_forms.to_vector(flat, "volume", n_atoms=n_atoms)
+    np.testing.assert_allclose(lattice_forms.from_vector(there, "volume", n_atoms=n_atoms), flat)
+
+
 def test_what_a_compact_network_cannot_be_is_told(tmp_path, encoding):
     with pytest.raises(UserError, match="'composition': a compact network is always told"):
         networks.build(ModelSettings(network="compact", conditions=("composition",)), encoding)

@@ -69,6 +69,14 @@ def test_log_snr_of_the_path():
     assert np.isfinite(flow.log_snr_of(jnp.array([0.0, 1.0]))).all()
 
 
+def test_pairing_changes_what_is_learned_and_nothing_else(encoded, trained, tmp_path):
+    settings = dataclasses.replace(TRAIN, pairing="nearest")
+    report = train(encoded, COMPACT, settings, tmp_path / "work", tmp_path / "model")
+    assert report["final"]["loss_coords"] < trained[1]["final"]["loss_coords"]  # shorter paths
+    crystals, rejected, _ = sample(read_model(tmp_path / "model" / "model.npz"), SETTINGS)
+    assert len(crystals) + len(rejected) == SETTINGS.n
+
+
 def test_training_writes_what_it_does_of_other_networks(trained):
     folder, report = trained
     assert report["steps"] == 8

@@ -94,6 +94,8 @@ class MetricsSettings:
             (CDVAE: unseeded); null takes all, as the mode `strict` does.
         energy_predictor: of the energy distribution: none, chgnet, or module:function (structures to eV/atom).
         matcher: of uniqueness and novelty.
+        matching_take: uniqueness and novelty of a seeded draw of this many generated crystals; null takes all. Within
+            one composition pairs are compared: 10,000 crystals of carbon take hours.
         symprec: tolerance by which space groups are found, Å; the Materials Project's value.
         max_seconds: for the fingerprint, geometry or energy of one crystal; one that takes longer is a failure.
         resamples: of the bootstrap behind the intervals of distances; 0 leaves these intervals out.
@@ -109,6 +111,7 @@ class MetricsSettings:
     distribution_take: int | None = 1000
     energy_predictor: str = "none"
     matcher: MatcherSettings | MatcherPreset = MatcherSettings()
+    matching_take: int | None = None
     symprec: float = 0.1
     max_seconds: float = 60.0
     resamples: int = 1000
@@ -118,7 +121,7 @@ class MetricsSettings:
         for name in ("min_distance", "min_volume", "symprec", "max_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
-        for name in ("coverage_take", "distribution_take"):
+        for name in ("coverage_take", "distribution_take", "matching_take"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, or null for all, found {value}")

@@ -189,13 +189,31 @@ def lattice_statistics(parameters: np.ndarray, n_atoms: np.ndarray, settings: En
         low, high = -reach / std, reach / std
     else:
         vectors = lattice_forms.to_vector(parameters, settings.lattice_lengths, n_atoms=n_atoms)
-        pooled = vectors.reshape(-1, 2, 3)  # lengths, angles
-        mean = np.repeat(pooled.mean((0, 2)), 3)
-        std = np.maximum(np.repeat(pooled.std((0, 2)), 3), MIN_STD)
-        low = (np.repeat(pooled.min((0, 2)), 3) - mean) / std
-        high = (np.repeat(pooled.max((0, 2)), 3) - mean) / std
+        mean, std, low, high = np.concatenate(_pooled(vectors, settings.lattice_lengths), axis=1)
+        std = np.maximum(std, MIN_STD)
+        low, high = (low - mean) / std, (high - mean) / std
     named = {"lattice_mean": mean, "lattice_std": std, "lattice_low": low, "lattice_high": high}
     return {name: _rounded(values) for name, values in named.items()} | {"cartesian_radius": radius}
+
+
+def _pooled(vectors: np.ndarray, lengths: str) -> list[np.ndarray]:
+    """Mean, standard deviation, least and largest of lattice vectors (m, 6), whatever the order of the axes.
+
+    Returns:
+        Arrays (4, k), side by side for the 6 components.
+    """
+    angles = _statistics(vectors[:, 3:].ravel(), 3)
+    if lengths != "volume":
+        return [_statistics(vectors[:, :3].ravel(), 3), angles]
+    # All orders of the axes turn and mirror the plane of the two ratios: their mean is 0, their spreads are equal.
+    farthest = np.hypot(vectors[:, 1], vectors[:, 2]).max()
+    spread = np.sqrt((vectors[:, 1:3] ** 2).mean())
+    ratios = np.repeat([[0.0], [spread], [-farthest], [farthest]], 2, axis=1)
+    return [_statistics(vectors[:, 0], 1), ratios, angles]
+
+
+def _statistics(values: np.ndarray, times: int) -> np.ndarray:
+    return np.repeat([[values.mean()], [values.std()], [values.min()], [values.max()]], times, axis=1)
 
 
 def _rounded(values: np.ndarray) -> tuple[float, ...]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+FLAT = 0.05  # least volume of a cell of unit lengths that is reckoned with; a reduced cell has 0.7
+
 
 def to_parameters(matrices: Any, xp: Any = np) -> Any:
     """(..., 6) lengths in Å and angles in degrees of lattice matrices (..., 3, 3), rows a, b, c."""
@@ -48,21 +50,42 @@ def closes(parameters: np.ndarray) -> np.ndarray:
 
 
 def to_vector(parameters: Any, lengths: str, xp: Any = np, n_atoms: Any = None) -> Any:
-    """(..., 6) what is diffused, before standardisation: lengths as `lengths` says, angles in degrees.
+    """(..., 6) what is diffused, before standardisation: three numbers as `lengths` says, and angles in degrees.
 
     Args:
-        lengths: `raw` (Å), `log`, or `per_atom`: the logarithm of the length over the cube root of `n_atoms` (...),
-            which hardly depends on how large the cell is.
+        lengths: `raw`: a, b, c in Å; `log`: their logarithms; `per_atom`: those of a, b, c over the cube root of
+            `n_atoms` (...), which hardly depend on how large the cell is; `volume`: the logarithm of the volume (Å^3)
+            over `n_atoms`, then how long a is beside b, and both beside c. A density is then one number of the vector,
+            not what the errors of six leave of it.
     """
-    first = parameters[..., :3] if lengths == "raw" else xp.log(parameters[..., :3])
+    if lengths == "raw":
+        return parameters
+    logs, angles = xp.log(parameters[..., :3]), parameters[..., 3:]
     if lengths == "per_atom":
-        first = first - xp.log(n_atoms)[..., None] / 3
-    return xp.concatenate([first, parameters[..., 3:]], axis=-1)
+        logs = logs - xp.log(n_atoms)[..., None] / 3
+    elif lengths == "volume":
+        a, b, c = (logs[..., k] for k in range(3))
+        volume = a + b + c + _log_volume_of_unit_lengths(angles, xp) - xp.log(n_atoms)
+        logs = xp.stack([volume, (a - b) / 2**0.5, (a + b - 2 * c) / 6**0.5], axis=-1)
+    return xp.concatenate([logs, angles], axis=-1)
 
 
 def from_vector(vectors: Any, lengths: str, xp: Any = np, n_atoms: Any = None) -> Any:
     """(..., 6) lattice parameters of unstandardised vectors; inverse of `to_vector`."""
-    first = vectors[..., :3]
+    if lengths == "raw":
+        return vectors
+    logs, angles = vectors[..., :3], vectors[..., 3:]
     if lengths == "per_atom":
-        first = first + xp.log(xp.maximum(n_atoms, 1))[..., None] / 3
-    return xp.concatenate([first if lengths == "raw" else xp.exp(first), vectors[..., 3:]], axis=-1)
+        logs = logs + xp.log(xp.maximum(n_atoms, 1))[..., None] / 3
+    elif lengths == "volume":
+        volume, a_to_b, both_to_c = (logs[..., k] for k in range(3))
+        volume = volume + xp.log(xp.maximum(n_atoms, 1)) - _log_volume_of_unit_lengths(angles, xp)
+        both = volume / 3 + both_to_c / 6**0.5
+        logs = xp.stack([both + a_to_b / 2**0.5, both - a_to_b / 2**0.5, both - 3 * both_to_c / 6**0.5], axis=-1)
+    return xp.concatenate([xp.exp(logs), angles], axis=-1)
+
+
+def _log_volume_of_unit_lengths(angles: Any, xp: Any) -> Any:
+    """(...) of cells of these angles (..., 3) in degrees; of a nearly flat one where they cannot close."""
+    cosines = xp.cos(xp.radians(angles))
+    return xp.log(xp.maximum(1 + 2 * cosines.prod(-1) - (cosines**2).sum(-1), FLAT**2)) / 2

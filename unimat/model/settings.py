@@ -41,7 +41,8 @@ class EncodeSettings:
         max_atoms: crystals of more atoms are rejected; None: no limit.
         coordinates: what the tensor holds: fractional coordinates, or Cartesian ones (section 2.1 names both).
         lattice_lengths: what stands for a, b, c: their logarithm (always positive when decoded), that of the
-            length over the cube root of the number of atoms (`per_atom`), or the lengths themselves as in section 2.1.
+            length over the cube root of the number of atoms (`per_atom`), that of the volume per atom with two ratios
+            (`volume`), or the lengths themselves as in section 2.1.
         properties: columns of numbers (or of vectors of one length) of the crystal tables that a model may be
             conditioned on.
     """
@@ -52,7 +53,7 @@ class EncodeSettings:
     slots: int | None = None
     max_atoms: int | None = None
     coordinates: Literal["fractional", "cartesian"] = "fractional"
-    lattice_lengths: Literal["log", "per_atom", "raw"] = "log"
+    lattice_lengths: Literal["log", "per_atom", "volume", "raw"] = "log"
     properties: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -185,6 +186,8 @@ class TrainSettings:
         noise_mean, noise_std: of `log_normal`, P_mean and P_std of that paper, for images.
         occupancy_steps: steps after which the model of compositions inside a `compact` network rests: it is small,
             learns long before the rest and would then learn the dataset by heart. None: never.
+        pairing: of the noise and the data of a `compact` network: `random`, or `nearest`: atoms of an element go to the
+            positions that are nearest (optimal assignment), and the origin is where they then move least.
         fsdp: devices over which parameters and optimizer state are sharded; the rest of the mesh is data.
         tensorboard: write event files beside history.csv.
         log_every, validate_every, checkpoint_every: steps between rows of history.csv, validations, checkpoints.
@@ -217,6 +220,7 @@ class TrainSettings:
     noise_mean: float = -1.2
     noise_std: float = 1.2
     occupancy_steps: int | None = None
+    pairing: Literal["random", "nearest"] = "random"
     fsdp: int = 1
     tensorboard: bool = False
     log_every: int = 100

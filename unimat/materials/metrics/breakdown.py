@@ -27,7 +27,8 @@ def breakdown(
         recalled: by mode, which of these were found again, (n,) bool each.
     """
     judged = {mode: _judged(mode, table) for mode in RATES}
-    shared = {name: flags(table, name) for name in (("unique", "novel") if with_novelty else ("unique",))}
+    names = ("unique", "novel") if with_novelty else ("unique",)
+    shared = {name: (flags(table, name), ~table.column(name).is_null().to_numpy()) for name in names}
     found: dict[str, list[dict[str, Any]]] = {}
     for name, bins in BINS.items():
         ours, theirs = table.column(name).fill_null(0).to_numpy(), reference[name]
@@ -44,15 +45,20 @@ def _row(
     here: np.ndarray,
     there: np.ndarray,
     judged: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
-    shared: Mapping[str, np.ndarray],
+    shared: Mapping[str, tuple[np.ndarray, np.ndarray]],
     recalled: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
     """Rates of the generated crystals `here` and the reference's `there`, masks of either side."""
-    row: dict[str, Any] = {name: rate(flag[here].sum(), here.sum()) for name, flag in shared.items()}
+    row: dict[str, Any] = _rates(shared, here)
     for mode, columns in judged.items():
-        row[mode] = {name: rate((flag & here).sum(), (asked & here).sum()) for name, (flag, asked) in columns.items()}
+        row[mode] = _rates(columns, here)
         row[mode]["cov_recall"] = rate(recalled[mode][there].sum(), there.sum())
     return row
+
+
+def _rates(columns: Mapping[str, tuple[np.ndarray, np.ndarray]], here: np.ndarray) -> dict[str, Any]:
+    """Of each column its rate among those `here` that it was asked of."""
+    return {name: rate((flag & here).sum(), (asked & here).sum()) for name, (flag, asked) in columns.items()}
 
 
 def _judged(mode: str, table: pa.Table) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -79,14 +79,20 @@ def evaluate(
         energy_type(settings.energy_predictor)  # not loadable is better known now than after the fingerprints
     prints = Prints.of(crystals, reference, n_generated, settings, work)
     energy = _energies(crystals, reference, settings, work)
-    table = verdicts(crystals, known, prints.failures(len(crystals)), settings, rejected, work)
+    matched = distributions.draw(n_generated, settings.matching_take, settings.seed)
+    drawn = matched[matched < len(crystals)]
+    table = verdicts(crystals, known, prints.failures(len(crystals)), settings, rejected, work, drawn)
     table = with_distances(table, prints, len(crystals), settings)
     if energy:
         table = with_columns(table, energy_per_atom=energy[0].values, energy_failure=energy[0].failures)
-    sides = _sides(table, n_generated, reference, prints, energy, settings, work, known is not None)
+    sides = _sides(table, n_generated, reference, prints, energy, settings, work, known is not None, len(matched))
     counts = {"n_generated": n_generated, "n_crystals": len(crystals), "n_rejected": n_generated - len(crystals)}
     summary = _summary(sides, prints, reference, rejected, settings)
-    matching = {**as_dict(matcher_settings(settings.matcher)), "problems": dataclasses.asdict(work.problems)}
+    matching = {
+        **as_dict(matcher_settings(settings.matcher)),
+        "n_generated": len(matched),
+        "problems": dataclasses.asdict(work.problems),
+    }
     energies_are = energy[0].energy_type if energy else None
     return Metrics(
         {"set": name, **counts, **summary, "matching": matching, "energy_type": energies_are, **_origin(settings)},
@@ -103,7 +109,7 @@ def _summary(
     return {
         **blocks,
         "differences": modes.differences(blocks, settings, version("smact")),
-        "rates": _shared_rates(sides.table, sides.n_generated, sides.with_novelty),
+        "rates": _shared_rates(sides),
         "fingerprints": prints.as_json(settings, sides.n_generated, len(reference)),
         "failures": _failures(sides.table, rejected, sides.n_generated),
         "by": breakdown(sides.table, prints.sizes(reference), prints.recalled(settings), sides.with_novelty),
@@ -164,6 +170,7 @@ def _sides(
     settings: MetricsSettings,
     work: Work,
     with_novelty: bool,
+    n_matched: int,
 ) -> Sides:
     judged = judge(list(reference), settings, [None] * len(reference), work, description="validity, reference")
     columns = {column for names in modes.RATES.values() for column in names.values()}
@@ -182,16 +189,17 @@ def _sides(
         precision=prints.precision,
         n_drawn=prints.n_drawn,
         with_novelty=with_novelty,
+        n_matched=n_matched,
     )
 
 
-def _shared_rates(table: pa.Table, n_generated: int, with_novelty: bool) -> dict[str, dict[str, Any] | None]:
+def _shared_rates(sides: Sides) -> dict[str, dict[str, Any] | None]:
     """Rates that are the same in both modes."""
-    unique, novel = flags(table, "unique"), flags(table, "novel")
+    unique, novel, n = flags(sides.table, "unique"), flags(sides.table, "novel"), sides.n_matched
     return {
-        "unique": rate(unique.sum(), n_generated),
-        "novel": rate(novel.sum(), n_generated) if with_novelty else None,
-        "unique_and_novel": rate((unique & novel).sum(), n_generated) if with_novelty else None,
+        "unique": rate(unique.sum(), n),
+        "novel": rate(novel.sum(), n) if sides.with_novelty else None,
+        "unique_and_novel": rate((unique & novel).sum(), n) if sides.with_novelty else None,
     }
 
 

@@ -44,6 +44,7 @@ class Sides:
         recall, precision: nearest distances of the drawn reference crystals and of the drawn generated ones.
         n_drawn: generated crystals drawn for coverage, those without a structure included.
         with_novelty: whether novelty was judged.
+        n_matched: generated crystals drawn for uniqueness and novelty, those without a structure included.
     """
 
     table: pa.Table
@@ -55,6 +56,7 @@ class Sides:
     precision: Nearest
     n_drawn: int
     with_novelty: bool
+    n_matched: int
 
 
 def block(mode: str, sides: Sides, settings: MetricsSettings, bootstrap: Bootstrap) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def block(mode: str, sides: Sides, settings: MetricsSettings, bootstrap: Bootstr
     coverage = cdvae_coverage if mode == CDVAE else strict_coverage
     valid = flags(sides.table, RATES[mode]["valid"])
     return {
-        "rates": rates(mode, sides.table, sides.n_generated, sides.with_novelty),
+        "rates": rates(mode, sides),
         "rates_of_reference": {
             name: rate(sides.reference_verdicts[column].sum(), len(sides.reference_verdicts[column]))
             for name, column in RATES[mode].items()
@@ -78,13 +80,16 @@ def block(mode: str, sides: Sides, settings: MetricsSettings, bootstrap: Bootstr
     }
 
 
-def rates(mode: str, table: pa.Table, n_generated: int, with_novelty: bool) -> dict[str, dict[str, Any] | None]:
+def rates(mode: str, sides: Sides) -> dict[str, dict[str, Any] | None]:
     """Rates of validity, and of what is valid, unique and novel at once (None where novelty was not judged)."""
-    found = {name: flags(table, column) for name, column in RATES[mode].items()}
-    found["valid_and_unique"] = found["valid"] & flags(table, "unique")
-    found["valid_unique_and_novel"] = found["valid_and_unique"] & flags(table, "novel")
-    shares: dict[str, dict[str, Any] | None] = {name: rate(flag.sum(), n_generated) for name, flag in found.items()}
-    return shares if with_novelty else shares | {"valid_unique_and_novel": None}
+    found = {name: flags(sides.table, column) for name, column in RATES[mode].items()}
+    shares: dict[str, dict[str, Any] | None]
+    shares = {name: rate(flag.sum(), sides.n_generated) for name, flag in found.items()}
+    unique = found["valid"] & flags(sides.table, "unique")
+    new = unique & flags(sides.table, "novel")
+    shares["valid_and_unique"] = rate(unique.sum(), sides.n_matched)
+    shares["valid_unique_and_novel"] = rate(new.sum(), sides.n_matched) if sides.with_novelty else None
+    return shares
 
 
 def flags(table: pa.Table, name: str) -> np.ndarray:

@@ -36,6 +36,11 @@ def notes(
             f" {n_reference} reference crystals): fewer partners are farther away, so it is lower than that of whole"
             " sets; crystals outside the draw are called valid without a fingerprint"
         )
+    if sides.n_matched < n_generated:
+        found.append(
+            f"uniqueness and novelty are of a seeded draw ({sides.n_matched} of {n_generated} generated): fewer"
+            " crystals repeat each other less, so the share of unique ones is higher than that of the whole set"
+        )
     if not sides.with_novelty:
         found.append("no known crystals were given: novelty was not judged")
     return warnings + found

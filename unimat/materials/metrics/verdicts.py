@@ -53,9 +53,9 @@ SCHEMA = pa.schema(
         _field("covered_strict", pa.bool_(), "one reference crystal within both cut-offs"),
         _field("energy_per_atom", pa.float64(), "of the predictor that the summary names", "eV/atom"),
         _field("energy_failure", pa.string(), "why it has no energy; null also if none was asked for"),
-        _field("cluster", pa.int64(), "crystals that match one another; null for a rejected crystal"),
-        _field("unique", pa.bool_(), "first of its cluster", nullable=False),
-        _field("novel", pa.bool_(), "matches no known crystal; null if none were given"),
+        _field("cluster", pa.int64(), "crystals that match one another; null for a rejected one and outside the draw"),
+        _field("unique", pa.bool_(), "first of its cluster; null outside the draw"),
+        _field("novel", pa.bool_(), "matches no known crystal; null if none were given, and outside the draw"),
         _field("matched_id", pa.string(), "first known crystal that it matches"),
         _field("amd_nearest_in_set", pa.float64(), "AMD distance to the nearest other of its composition", "Å"),
         _field("amd_nearest_known", pa.float64(), "the same to the nearest known crystal", "Å"),
@@ -81,6 +81,7 @@ def verdicts(
     settings: MetricsSettings,
     rejected: Sequence[Rejected] = (),
     work: Work | None = None,
+    drawn: np.ndarray | None = None,
 ) -> pa.Table:
     """A row of `SCHEMA` for each crystal, then one for each rejected one; distances and energies are still null.
 
@@ -89,20 +90,27 @@ def verdicts(
         fingerprint_failures: reason per crystal, None where there is a fingerprint or none was asked for; a crystal
             that failed is not valid by CDVAE's rule.
         rejected: crystals that could not be built: neither valid nor unique nor novel.
+        drawn: rising indices of the crystals whose uniqueness and novelty are judged; None: of all.
     """
     rows, work = list(crystals), work or Work()
     judged = judge(rows, settings, fingerprint_failures, work, settings.symprec)
     found = distributions.properties(crystals)
     spread: dict[str, Any] = {"processes": work.processes, "cache": work.cache}
     matching: dict[str, Any] = {**spread, "max_seconds": work.max_seconds, "problems": work.problems}
-    groups = clusters(rows, settings.matcher, **matching)
-    matched = [None] * len(rows) if known is None else matches_known(rows, known, settings.matcher, **matching)
+    asked = range(len(rows)) if drawn is None else drawn.tolist()
+    some = [rows[row] for row in asked]
+    groups = dict(zip(asked, clusters(some, settings.matcher, **matching), strict=True))
+    ids = [None] * len(some) if known is None else matches_known(some, known, settings.matcher, **matching)
+    matched = dict(zip(asked, ids, strict=True))
     distances = nearest_distances(rows, known, **spread)
     seen: set[int] = set()
-    for index, (row, group, match) in enumerate(zip(judged, groups, matched, strict=True)):
+    for index, row in enumerate(judged):
         row.update({name: values[index].item() for name, values in found.items()})
         row.update({name: None if np.isnan(values[index]) else values[index] for name, values in distances.items()})
         row["formula"] = reduced_formula(rows[index].atomic_numbers)
+        if index not in groups:
+            continue
+        group, match = groups[index], matched[index]
         row.update(cluster=group, unique=group not in seen, matched_id=match)
         row["novel"] = None if known is None else match is None
         seen.add(group)

@@ -16,6 +16,8 @@ from unimat.model.augmentation import Batch, permuted_axes
 from unimat.model.compact.names import CELLS, OCCUPANCY
 from unimat.model.compact.network import occupancy_of
 from unimat.model.compact.occupancy import negative_log_likelihood
+from unimat.model.compact.pairing import nearest
+from unimat.model.compact.torus import without_mean, wrapped
 from unimat.model.conditions import training_conditions
 from unimat.model.diffusion import BANDS
 from unimat.model.encoded import Encoding
@@ -36,18 +38,6 @@ def log_snr_of(t: jax.Array) -> jax.Array:
     """2 log(t / (1 - t)), what a time is called wherever networks are told of noise."""
     t = jnp.clip(t, 1e-4, 1 - 1e-4)
     return 2.0 * (jnp.log(t) - jnp.log1p(-t))
-
-
-def wrapped(displacements: jax.Array) -> jax.Array:
-    """The shortest of equivalent displacements in fractional coordinates, in [-0.5, 0.5]."""
-    return displacements - jnp.round(displacements)
-
-
-def without_mean(displacements: jax.Array, present: jax.Array) -> jax.Array:
-    """(B, A, 3) less their mean over the atoms of each crystal, and zero where there is no atom."""
-    here = present[..., None]
-    n = jnp.maximum(present.sum(1), 1)[:, None, None]
-    return (displacements - jnp.where(here, displacements, 0.0).sum(1, keepdims=True) / n) * here
 
 
 def base(shape: tuple[int, ...], n_lattice: int, *, key: jax.Array) -> State:
@@ -83,7 +73,7 @@ def make_loss(
         )
         rngs = {"dropout": keys["dropout"]}
         squared, t = squared_errors(
-            network, params, batch, encoding, {**shown, CELLS: cells}, train, rngs, key=keys["path"]
+            network, params, batch, encoding, {**shown, CELLS: cells}, train, rngs, settings.pairing, key=keys["path"]
         )
         nll = negative_log_likelihood(occupancy, params[OCCUPANCY], cells, train, keys["occupancy"]).mean()
         return reported(squared, t, nll, settings)
@@ -99,6 +89,7 @@ def squared_errors(
     conditions: dict[str, jax.Array],
     train: bool,
     rngs: dict[str, jax.Array],
+    pairing: str = "random",
     *,
     key: jax.Array,
 ) -> tuple[dict[str, jax.Array], jax.Array]:
@@ -108,6 +99,8 @@ def squared_errors(
     coords, lattice = coordinates_of(batch, encoding, None)
     t = times_of_batch(len(coords), key=time_key)
     start = base(coords.shape, lattice.shape[-1], key=base_key)
+    if pairing == "nearest":
+        coords = nearest(start["coords"], coords, conditions[CELLS])
     noisy, velocity = path(start, {"coords": coords, "lattice": lattice}, present, t)
     predicted = network.apply(params, noisy, log_snr_of(t), conditions, train=train, rngs=rngs)
     error = jax.tree.map(lambda p, v: (p - v) ** 2, predicted, velocity)

@@ -58,7 +58,8 @@ def valid_unique_novel(one: SetFiles) -> Share | None:
     if len(one.verdicts) and one.verdicts["novel"].isna().all():
         return None
     judged = one.verdicts[columns].fillna(False).astype(bool)
-    return Share(int(judged.all(axis=1).sum()), one.n_generated)
+    drawn = ((one.metrics or {}).get("matching") or {}).get("n_generated")  # null: a summary of an older version
+    return Share(int(judged.all(axis=1).sum()), one.n_generated if drawn is None else drawn)
 
 
 def rate_of(one: SetFiles, mode: str | None, key: str) -> Share | None:

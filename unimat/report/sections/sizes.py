@@ -51,7 +51,8 @@ def judged(one: SetFiles) -> pd.DataFrame:
     found["n_elements"] = rows["formula"].str.count("[A-Z]").astype(float)
     flags = {name: rows[name].astype("boolean") for name in ("valid", "unique", "novel")}
     found["valid"] = flags["valid"]
-    found["new"] = flags["valid"] & flags["unique"] & flags["novel"]
+    new = flags["valid"] & flags["unique"] & flags["novel"]
+    found["new"] = new.where(flags["unique"].notna())  # outside the draw of `metrics.matching_take` nobody asked
     if one.stability is None or not {"unique", "novel"} <= set(one.stability):
         found["sun"] = pd.NA
     else:
