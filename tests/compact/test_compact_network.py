@@ -1,5 +1,8 @@
 """The compact network and its parts, each against a plain formula or a symmetry."""
 
+import dataclasses
+import itertools
+
 import jax
 import jax.numpy as jnp
 import model_helpers  # noqa: F401  (XLA's flags)
@@ -12,7 +15,14 @@ from unimat.errors import UserError
 from unimat.model import lattice as lattice_forms
 from unimat.model import networks
 from unimat.model.compact.attention import displacements
-from unimat.model.compact.geometry import distances_of, matrices_of, phases_of, radial_features
+from unimat.model.compact.geometry import (
+    FARTHEST,
+    distances_of,
+    matrices_of,
+    phases_of,
+    radial_features,
+    vector_features,
+)
 from unimat.model.compact.names import CELLS
 from unimat.model.encode_stream import encode_dataset
 from unimat.model.encoded import read_encoding
@@ -29,9 +39,9 @@ def encoding(tmp_path_factory):
     return read_encoding(folder)
 
 
-@pytest.fixture(scope="module")
-def network(encoding):
-    return networks.build(COMPACT, encoding)
+@pytest.fixture(scope="module", params=["distances", "vectors"])
+def network(encoding, request):
+    return networks.build(dataclasses.replace(COMPACT, pair_features=request.param), encoding)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +87,31 @@ def test_distances_are_those_of_pymatgen():
         wanted[np.diag_indices(6)] = own
         found = distances_of(jnp.asarray(coords[None], jnp.float32), matrices_of(jnp.asarray(parameters[None])))[0]
         np.testing.assert_allclose(found, wanted, atol=2e-3)
+
+
+def test_vector_features_sum_over_the_images_that_pymatgen_finds():
+    rng = np.random.default_rng(4)
+    parameters = np.array([6.2, 7.1, 6.8, 84.0, 97.0, 101.0])
+    lattice, coords, centres = (
+        Lattice.from_parameters(*parameters),
+        rng.uniform(size=(4, 3)),
+        np.linspace(0, FARTHEST, 9),
+    )
+    wanted = np.zeros((4, 4, 9, 4))
+    for i, j in itertools.product(range(4), repeat=2):
+        between = coords[i] - coords[j]
+        for image in itertools.product((-2, -1, 0, 1, 2), repeat=3):
+            vector = between + image
+            distance = np.linalg.norm(vector @ lattice.matrix)
+            if distance > 1e-8:
+                radial = np.exp(-(((distance - centres) * 8 / FARTHEST) ** 2))
+                wanted[i, j] += radial[:, None] * np.array([1, *vector])
+    matrices = matrices_of(jnp.asarray(parameters[None], jnp.float32))
+    found = np.asarray(vector_features(jnp.asarray(coords[None], jnp.float32), matrices, 9))[0]
+    assert found.shape == (4, 4, 36)
+    near = slice(0, 5)  # Gaussians up to 3 Å: the farther ones also see images that 27 cells do not hold
+    np.testing.assert_allclose(found[..., :9][..., near], wanted[..., near, 0], atol=1e-4)
+    np.testing.assert_allclose(found[..., 9:].reshape(4, 4, 9, 3)[:, :, near], wanted[:, :, near, 1:], atol=1e-4)
 
 
 def test_radial_features_peak_where_their_distance_is():

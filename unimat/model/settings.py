@@ -84,8 +84,7 @@ class ModelSettings:
         multipliers: factor on `channels` at each resolution (Table 4).
         blocks: residual blocks per resolution (Table 4).
         attention_resolutions: down-sampling factors (1, 3, 9) at which there is attention (Table 4).
-        head_dim: channels per attention head (Table 4).
-        dropout: rate inside residual blocks (Table 4).
+        head_dim, dropout: channels per attention head, and rate inside residual blocks (Table 4).
         attention: `joint`: over all L * H * W cells; `factored`: over H, W for each slot, then over L for each
             cell, as video diffusion separates space and time.
         slot_kernel: width of convolutions along L; 3: "3D convolution" (section 6), 1: equivariant to the
@@ -108,7 +107,8 @@ class ModelSettings:
         remat: compute blocks again in the backward pass in place of keeping their activations.
         layers: transformer layers of `compact`.
         harmonics: of the displacements that `compact` sees along each axis, 2πk(x_i - x_j), k = 1..n.
-        distance_features: Gaussians of the distance of each pair of atoms that `compact` sees.
+        pair_features: what `compact` sees of two atoms: `distances`, of nearest images, or also `vectors`, of all.
+        distance_features: Gaussians of distances among these.
         occupancy_channels: width of the model of compositions inside `compact`.
     """
 
@@ -139,6 +139,7 @@ class ModelSettings:
     remat: bool = False
     layers: int = 6
     harmonics: int = 8
+    pair_features: Literal["distances", "vectors"] = "distances"
     distance_features: int = 16
     occupancy_channels: int = 128
 

@@ -11,7 +11,7 @@ from unimat.model import backend
 from unimat.model import lattice as lattice_forms
 from unimat.model.blocks import fan_in, zeros
 from unimat.model.compact.attention import TorusAttention
-from unimat.model.compact.geometry import distances_of, matrices_of, phases_of, radial_features
+from unimat.model.compact.geometry import distances_of, matrices_of, phases_of, radial_features, vector_features
 from unimat.model.compact.names import CELLS, OCCUPANCY
 from unimat.model.compact.occupancy import Occupancy
 from unimat.model.embeddings import ConditionEmbedding, NoiseLevel
@@ -147,12 +147,15 @@ class CompactNetwork(nn.Module):
         return total
 
     def _geometry(self, noisy: State, atoms: jax.Array, dtype: Any) -> tuple[jax.Array, jax.Array]:
-        """Phases (B, A, 2, 3K) and features (B, A, A, R) of distances: inputs, of which no gradient is wanted."""
+        """Phases (B, A, 2, 3K) and features (B, A, A, R) of pairs: inputs, of which no gradient is wanted."""
         s = self.settings
         vectors = noisy["lattice"] * jnp.asarray(self.std, jnp.float32) + jnp.asarray(self.mean, jnp.float32)
         parameters = lattice_forms.from_vector(vectors, self.lattice_lengths, jnp, atoms[:, 0])
-        distances = distances_of(noisy["coords"], matrices_of(parameters))
-        features = radial_features(distances, s.distance_features)
+        coords, matrices, n = noisy["coords"], matrices_of(parameters), s.distance_features
+        if s.pair_features == "vectors":
+            features = vector_features(coords, matrices, n)
+        else:
+            features = radial_features(distances_of(coords, matrices), n)
         return jax.lax.stop_gradient((phases_of(noisy["coords"], s.harmonics), features.astype(dtype)))
 
 
