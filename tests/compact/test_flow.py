@@ -77,6 +77,16 @@ def test_pairing_changes_what_is_learned_and_nothing_else(encoded, trained, tmp_
     assert len(crystals) + len(rejected) == SETTINGS.n
 
 
+def test_times_are_even_or_normal_in_the_logarithm_of_noise_over_data():
+    even = np.asarray(flow.times(4000, TRAIN, key=jax.random.key(0)))
+    np.testing.assert_allclose(np.sort(even), np.linspace(0, 1, 4000), atol=3e-4)
+    settings = dataclasses.replace(TRAIN, noise_levels="log_normal", noise_mean=-0.6, noise_std=1.2)
+    late = np.asarray(flow.times(4000, settings, key=jax.random.key(0)), float)
+    assert ((late > 0) & (late < 1)).all()
+    ratio = np.log((1 - late) / late)
+    assert (np.median(ratio), ratio.std()) == pytest.approx((-0.6, 1.2), abs=0.02)
+
+
 def test_training_writes_what_it_does_of_other_networks(trained):
     folder, report = trained
     assert report["steps"] == 8

@@ -182,8 +182,8 @@ class TrainSettings:
         loss_weight: `none`: every noise level counts alike (with `prediction: edm` that is its paper's weight);
             `min_snr`: min(SNR, gamma) of the error of x0 (arXiv:2303.09556).
         min_snr_gamma: gamma of `min_snr`; 5 is that paper's.
-        noise_levels: `cosine`: evenly spread in the time of the cosine schedule (Table 4); `log_normal`: ln(sigma /
-            alpha) normally distributed, cut off at the ends of the schedule (arXiv:2206.00364, Table 1).
+        noise_levels: `cosine`: evenly spread in the time of the cosine schedule (Table 4), for `compact` in that of
+            its flow; `log_normal`: ln(sigma / alpha) normally distributed (arXiv:2206.00364, Table 1).
         noise_mean, noise_std: of `log_normal`, P_mean and P_std of that paper, for images.
         occupancy_steps: steps after which the model of compositions inside a `compact` network rests: it is small,
             learns long before the rest and would then learn the dataset by heart. None: never.

@@ -22,7 +22,7 @@ from unimat.model.conditions import training_conditions
 from unimat.model.diffusion import BANDS
 from unimat.model.encoded import Encoding
 from unimat.model.networks import Network, Params
-from unimat.model.schedule import times_of_batch
+from unimat.model.schedule import log_normal_log_snr, times_of_batch
 from unimat.model.settings import ModelSettings, TrainSettings
 from unimat.model.tensors import State, coordinates_of
 
@@ -38,6 +38,14 @@ def log_snr_of(t: jax.Array) -> jax.Array:
     """2 log(t / (1 - t)), what a time is called wherever networks are told of noise."""
     t = jnp.clip(t, 1e-4, 1 - 1e-4)
     return 2.0 * (jnp.log(t) - jnp.log1p(-t))
+
+
+def times(n: int, settings: TrainSettings, *, key: jax.Array) -> jax.Array:
+    """(n,) times of a batch, together evenly spread: in time, or such that ln((1 - t) / t) is normally distributed."""
+    t = times_of_batch(n, key=key)
+    if settings.noise_levels == "log_normal":
+        t = jax.nn.sigmoid(log_normal_log_snr(t, settings.noise_mean, settings.noise_std) / 2)
+    return t
 
 
 def base(shape: tuple[int, ...], n_lattice: int, *, key: jax.Array) -> State:
@@ -73,7 +81,7 @@ def make_loss(
         )
         rngs = {"dropout": keys["dropout"]}
         squared, t = squared_errors(
-            network, params, batch, encoding, {**shown, CELLS: cells}, train, rngs, settings.pairing, key=keys["path"]
+            network, params, batch, encoding, {**shown, CELLS: cells}, train, rngs, settings, key=keys["path"]
         )
         nll = negative_log_likelihood(occupancy, params[OCCUPANCY], cells, train, keys["occupancy"]).mean()
         return reported(squared, t, nll, settings)
@@ -89,7 +97,7 @@ def squared_errors(
     conditions: dict[str, jax.Array],
     train: bool,
     rngs: dict[str, jax.Array],
-    pairing: str = "random",
+    settings: TrainSettings,
     *,
     key: jax.Array,
 ) -> tuple[dict[str, jax.Array], jax.Array]:
@@ -97,9 +105,9 @@ def squared_errors(
     time_key, base_key = jax.random.split(key)
     present = conditions[CELLS] >= 0
     coords, lattice = coordinates_of(batch, encoding, None)
-    t = times_of_batch(len(coords), key=time_key)
+    t = times(len(coords), settings, key=time_key)
     start = base(coords.shape, lattice.shape[-1], key=base_key)
-    if pairing == "nearest":
+    if settings.pairing == "nearest":
         coords = nearest(start["coords"], coords, conditions[CELLS])
     noisy, velocity = path(start, {"coords": coords, "lattice": lattice}, present, t)
     predicted = network.apply(params, noisy, log_snr_of(t), conditions, train=train, rngs=rngs)
