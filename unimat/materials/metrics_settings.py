@@ -95,7 +95,7 @@ class MetricsSettings:
         energy_predictor: of the energy distribution: none, chgnet, or module:function (structures to eV/atom).
         matcher: of uniqueness and novelty.
         matching_take: uniqueness and novelty of a seeded draw of this many generated crystals; null takes all. Within
-            one composition pairs are compared: 10,000 crystals of carbon take hours.
+            one composition pairs are compared, which takes long where a set has few.
         symprec: tolerance by which space groups are found, Å; the Materials Project's value.
         max_seconds: for the fingerprint, geometry or energy of one crystal; one that takes longer is a failure.
         resamples: of the bootstrap behind the intervals of distances; 0 leaves these intervals out.

@@ -1,9 +1,10 @@
 """Which atom of the noise becomes which of the crystal: the shortest way among equal ones.
 
 Atoms of one element are told apart by nothing, and the origin of a cell by nothing either. Of all the ways to write a
-crystal down, the one that is nearest to the noise gives the flow short, nearly straight paths that seldom cross. The
-noise stays uniform and the crystal the same, so that the flow still leads to the data's distribution. Source: optimal
-transport within a sample up to symmetry, as in Klein et al., Equivariant flow matching, arXiv:2306.15030.
+crystal down, one that is near to the noise gives the flow short paths. The noise stays uniform and the crystal the
+same, so that the flow still leads to the data's distribution. Assignment and origin are found in turn, so it is a near
+one, not always the nearest of all. Source: optimal transport within a sample up to symmetry, as in Klein et al.,
+Equivariant flow matching, arXiv:2306.15030.
 """
 
 import jax
