@@ -15,10 +15,12 @@ from unimat.cli import main
 from unimat.errors import UserError
 from unimat.model.checkpoints import read_model
 from unimat.model.compact import flow
+from unimat.model.compact.names import OCCUPANCY
 from unimat.model.encode_stream import encode_dataset
 from unimat.model.interruption import Interrupted
 from unimat.model.sampled_sets import sample, sample_into
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings
+from unimat.model.train_state import make_optimizer
 from unimat.model.training import train
 
 COMPACT = ModelSettings(network="compact", channels=16, layers=2, head_dim=8, harmonics=3, occupancy_channels=8)
@@ -117,6 +119,28 @@ def test_model_of_compositions_rests_after_its_steps(encoded, tmp_path):
         params.append(read_model(tmp_path / f"model{steps}" / "model.npz").params)
     jax.tree.map(np.testing.assert_array_equal, params[0]["occupancy"], params[1]["occupancy"])
     assert np.abs(params[0]["coords"]["kernel"] - params[1]["coords"]["kernel"]).max() > 0
+
+
+def test_rate_of_the_model_of_compositions_is_in_units_of_the_learning_rate():
+    params = {OCCUPANCY: {"size": np.zeros(3)}, "coords": {"kernel": np.zeros(3)}}
+    gradients = {OCCUPANCY: {"size": np.ones(3)}, "coords": {"kernel": np.ones(3)}}
+
+    leaves = ((OCCUPANCY, "size"), ("coords", "kernel"))
+
+    def moved(**changes):
+        settings = dataclasses.replace(TRAIN, warmup_steps=0, learning_rate=1e-3, steps=100, **changes)
+        optimizer = make_optimizer(settings)
+        state, steps = optimizer.init(params), []
+        for _ in range(5):
+            updates, state = optimizer.update(gradients, state, params)
+            steps.append([-float(updates[name][leaf][0]) for name, leaf in leaves])
+        return np.array(steps).T
+
+    fading = 0.5 * (1 + np.cos(np.pi * np.arange(5) / 4))
+    for steps, factors in ((None, np.ones(5)), (4, fading)):
+        occupancy, coords = moved(occupancy_rate=3.0, occupancy_steps=steps)
+        np.testing.assert_allclose(coords, 1e-3, rtol=1e-4)
+        np.testing.assert_allclose(occupancy, 3e-3 * factors, rtol=1e-4, atol=1e-9)
 
 
 def test_numbers_of_atoms_are_as_frequent_as_in_the_train_split(model):

@@ -172,8 +172,7 @@ class TrainSettings:
         shuffle_slots: `all`: an element's atoms fall on random ones of its L slots; `occupied`: their order is
             shuffled but they keep the first slots; `none`.
         translate: move each crystal by a random fraction of its cell.
-        permute_axes: exchange a, b, c at random, with their angles (fractional coordinates).
-        rotate: rotate each crystal at random (Cartesian coordinates).
+        permute_axes: exchange a, b, c at random (fractional coordinates). rotate: rotate at random (Cartesian ones).
         lattice_weight: weight of the lattice's loss beside that of the coordinates.
         null_weight: weight of empty slots in the loss of the coordinates; 1: plain mean squared error. Below 1
             an atom is rather kept than lost: the network learns more from atoms, and samples hold more of them.
@@ -185,8 +184,8 @@ class TrainSettings:
         noise_levels: `cosine`: evenly spread in the time of the cosine schedule (Table 4), for `compact` in that of
             its flow; `log_normal`: ln(sigma / alpha) normally distributed (arXiv:2206.00364, Table 1).
         noise_mean, noise_std: of `log_normal`, P_mean and P_std of that paper, for images.
-        occupancy_steps: steps after which the model of compositions inside a `compact` network rests: it is small,
-            learns long before the rest and would then learn the dataset by heart. None: never.
+        occupancy_steps: steps after which the model of compositions inside a `compact` network rests, lest it learn
+            the dataset by heart; None: never. occupancy_rate: its learning rate, in units of learning_rate.
         pairing: of the noise and the data of a `compact` network: `random`, or `nearest`: atoms of an element go to the
             positions that are nearest (optimal assignment), and the origin is where they then move least.
         fsdp: devices over which parameters and optimizer state are sharded; the rest of the mesh is data.
@@ -221,6 +220,7 @@ class TrainSettings:
     noise_mean: float = -1.2
     noise_std: float = 1.2
     occupancy_steps: int | None = None
+    occupancy_rate: float = 1.0
     pairing: Literal["random", "nearest"] = "random"
     fsdp: int = 1
     tensorboard: bool = False
@@ -234,6 +234,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         _positive(self, "batch_size", "steps", "learning_rate", "log_every", "validate_every", "checkpoint_every")
         _positive(self, "lattice_weight", "null_weight", "validation_crystals", "min_snr_gamma", "noise_std", "fsdp")
+        _positive(self, "occupancy_rate")
         _within(self, 0, 0.95, "condition_dropout")
         _within(self, 0, 1, "beta1", "beta2", "ema_decay")
         _within(self, 0, self.steps, "warmup_steps")

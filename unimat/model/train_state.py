@@ -53,19 +53,22 @@ def make_schedule(settings: TrainSettings) -> optax.Schedule:
 def make_optimizer(settings: TrainSettings) -> optax.GradientTransformation:
     """Adam at the rates of Table 4 under `make_schedule`, gradients clipped if asked.
 
-    What a compact network has of a model of compositions rests after `occupancy_steps`.
+    What a compact network has of a model of compositions learns at `occupancy_rate` of that, and rests after
+    `occupancy_steps`.
     """
     adam = optax.adamw(make_schedule(settings), settings.beta1, settings.beta2, weight_decay=settings.weight_decay)
     parts = [adam] if settings.gradient_clip is None else [optax.clip_by_global_norm(settings.gradient_clip), adam]
-    if settings.occupancy_steps is not None:
-        parts.append(_resting(settings.occupancy_steps))
+    if settings.occupancy_steps is not None or settings.occupancy_rate != 1.0:
+        parts.append(_of_occupancy(settings))
     return optax.chain(*parts) if len(parts) > 1 else adam
 
 
-def _resting(steps: int) -> optax.GradientTransformation:
-    """Updates of the model of compositions, fading along a cosine to none after `steps`."""
-    fading = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps))
-    return optax.masked(fading, lambda updates: {name: name == OCCUPANCY for name in updates})
+def _of_occupancy(settings: TrainSettings) -> optax.GradientTransformation:
+    """Updates of the model of compositions, times its rate and fading along a cosine to none at its last step."""
+    rate, steps = settings.occupancy_rate, settings.occupancy_steps
+    schedule = optax.constant_schedule(rate) if steps is None else optax.cosine_decay_schedule(rate, steps)
+    scaled = optax.scale_by_schedule(schedule)
+    return optax.masked(scaled, lambda updates: {name: name == OCCUPANCY for name in updates})
 
 
 def initial_state(
