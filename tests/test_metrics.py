@@ -1,36 +1,18 @@
-"""The metrics stage as a whole: a set judged by hand, the command line, and published values."""
+"""The metrics stage as a whole, on a set judged by hand."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from pymatgen.core import Composition, Lattice
 from scipy.stats import wasserstein_distance
 
 from unimat import crystal_table
-from unimat.cli import main
 from unimat.crystal_table import Crystal, Rejected
 from unimat.errors import UserError
-from unimat.materials.ingest import read_crystals
-from unimat.materials.metrics.distributions import distances as distances_of
-from unimat.materials.metrics.distributions import properties
 from unimat.materials.metrics.evaluate import evaluate
 from unimat.materials.metrics.intervals import wilson
-from unimat.materials.metrics.magpie import reduced
 from unimat.materials.metrics.table_text import table_text
-from unimat.materials.metrics.validity import composition_failure, distances, formula_failure, structure_failure
-from unimat.materials.metrics_settings import CUTOFFS_OF_DATASET, Cutoffs, MatcherSettings, MetricsSettings
-from unimat.materials.structures import to_structure
-from unimat.settings import load_settings
-
-DATA = Path(os.environ.get("UNIMAT_DATA_DIR", "nowhere"))
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="set UNIMAT_DATA_DIR to a folder with the published data")
+from unimat.materials.metrics_settings import MetricsSettings
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 CENTRE, QUARTER = [[0, 0, 0], [0.5] * 3], [[0, 0, 0], [0.25] * 3]
@@ -246,142 +228,3 @@ def test_everything_rejected_gives_zeros_not_an_error():
 def test_nothing_to_judge_is_an_error(crystals, reference):
     with pytest.raises(UserError, match=r"nothing was generated|no rows"):
         evaluate("made", crystals, reference)
-
-
-@pytest.fixture
-def files(tmp_path):
-    crystal_table.write(table(DIAMOND, ROCK_SALT), tmp_path / "crystals.parquet")
-    crystal_table.write(REFERENCE, tmp_path / "test.parquet")
-    crystal_table.write(KNOWN, tmp_path / "train.parquet")
-    crystal_table.write_rejected([Rejected("x", "sample", "no_atoms", "nothing")], tmp_path / "rejected.parquet")
-    return tmp_path
-
-
-def command(files, **changes):
-    flags = {
-        "crystals": files / "crystals.parquet",
-        "rejected": files / "rejected.parquet",
-        "reference": files / "test.parquet",
-        "known": files / "train.parquet",
-        "set": "mine",
-        "out": files / "out" / "metrics.json",
-        "verdicts": files / "out" / "verdicts.parquet",
-        "verdicts-csv": files / "out" / "verdicts.csv",
-        "cache": files / "cache",
-    } | changes
-    return main(["metrics", *(word for name, value in flags.items() if value for word in (f"--{name}", str(value)))])
-
-
-def test_command_writes_the_same_bytes_again(files):
-    assert command(files) == 0
-    first = {path.name: path.read_bytes() for path in (files / "out").iterdir()}
-    assert command(files) == 0
-    assert {path.name: path.read_bytes() for path in (files / "out").iterdir()} == first
-    summary = json.loads(first["metrics.json"])
-    assert summary["set"] == "mine"
-    assert counts(summary["cdvae"]["rates"])["valid"] == (2, 3)
-    parquet, csv = pd.read_parquet(files / "out" / "verdicts.parquet"), pd.read_csv(files / "out" / "verdicts.csv")
-    assert parquet["novel"].tolist() == csv["novel"].tolist() == [True, False, False]
-    assert list(parquet) == list(csv)
-    assert parquet["reason"].tolist()[2] == csv["reason"].tolist()[2] == "rejected: no_atoms (nothing)"
-
-
-def test_command_needs_no_more_than_two_files_of_any_form(files, capsys):
-    (files / "made").mkdir()
-    for crystal in (DIAMOND, ROCK_SALT):
-        to_structure(crystal).to(str(files / "made" / f"{crystal.material_id}.cif"))
-    (files / "made" / "broken.cif").write_text("data_broken\n_cell_length_a nonsense\n")
-    assert main(["metrics", "--crystals", str(files / "made"), "--reference", str(files / "test.parquet")]) == 0
-    said = capsys.readouterr().out
-    assert "made: 3 generated, 1 of them not usable, against 2 reference crystals" in said
-    assert "COV-R (recall)             1.0000" in said
-
-
-def test_command_takes_settings(files):
-    assert command(files, settings="{oxidation_states: icsd24, cutoffs: {structure: 0.1, composition: 2}}") == 0
-    summary = json.loads((files / "out" / "metrics.json").read_text())
-    assert summary["settings"]["oxidation_states"] == "icsd24"
-    assert summary["fingerprints"]["cutoffs"] == {"structure": 0.1, "composition": 2.0}
-
-
-def test_command_takes_a_limit_per_crystal(files, capsys):
-    assert command(files, **{"max-seconds": 5}) == 0
-    assert json.loads((files / "out" / "metrics.json").read_text())["settings"]["max_seconds"] == 5
-    assert command(files, **{"max-seconds": -1}) == 2
-    assert "--max-seconds: max_seconds must be positive, found -1.0" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"reference": "nowhere.parquet"}, "nowhere.parquet does not exist"),
-        ({"settings": "{cutoff: mp_20}"}, "unknown key 'cutoff'"),
-        ({"settings": "{coverage_take: 0}"}, "coverage_take must be at least 1"),
-        ({"settings": "{oxidation_states: smact3}"}, "'smact3' is not one of"),
-        ({"settings": "{energy_predictor: chgnett}"}, "'chgnett' is not none, chgnet or module:function"),
-        ({"settings": "{energy_predictor: 'nowhere:f'}"}, "'nowhere:f' cannot be loaded (No module named 'nowhere')"),
-    ],
-)
-def test_command_refuses_in_one_line(files, capsys, changes, message):
-    assert command(files, **changes) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert not (files / "out").exists()
-
-
-def test_settings_load_without_the_materials_packages():
-    code = "import sys, unimat.materials.metrics_settings; print('pymatgen' in sys.modules or 'scipy' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "False"
-
-
-def test_cutoffs_by_name_or_number():
-    assert load_settings(MetricsSettings, {"cutoffs": "perov_5"}).coverage_cutoffs == Cutoffs(0.2, 4.0)
-    assert load_settings(MetricsSettings, None).coverage_cutoffs == CUTOFFS_OF_DATASET["mp_20"] == Cutoffs(0.4, 10.0)
-    given = load_settings(MetricsSettings, {"cutoffs": {"structure": 0.3, "composition": 5}, "matcher": {"stol": 0.5}})
-    assert given.coverage_cutoffs == Cutoffs(0.3, 5.0)
-    assert given.matcher == MatcherSettings(stol=0.5)
-    with pytest.raises(UserError, match="composition cut-off must be positive"):
-        load_settings(MetricsSettings, {"cutoffs": {"structure": 0.3, "composition": 0}})
-
-
-def diffcsp_crystals(n=None):
-    """The 10,000 crystals that DiffCSP generated after training on MP-20, or a seeded draw of them."""
-    torch = pytest.importorskip("torch")
-    found = torch.load(DATA / "generated" / "diffcsp_mp_20" / "DiffCSP_mp_20.pt", map_location="cpu", weights_only=True)
-    arrays = {name: tensor.numpy() for name, tensor in found.items()}
-    ends = np.cumsum(arrays["num_atoms"])
-    rows = np.arange(len(ends)) if n is None else np.random.default_rng(0).choice(len(ends), n, replace=False)
-    for row in rows:
-        atoms = slice(ends[row] - arrays["num_atoms"][row], ends[row])
-        cell = Lattice.from_parameters(*arrays["lengths"][row].tolist(), *arrays["angles"][row].tolist())
-        yield crystal(f"d{row}", cell.matrix, arrays["atom_types"][atoms], arrays["frac_coords"][atoms])
-
-
-@pytest.mark.published
-@needs_data
-def test_validity_of_diffcsps_crystals_is_the_published_one():
-    """Structure 1.000 and composition 0.832 (SMACT's older list) of 10,000; here structure of a draw of 1,000."""
-    compositions = []
-    for each in diffcsp_crystals():
-        numbers, counts = np.unique(each.atomic_numbers, return_counts=True)
-        compositions.append(Composition(dict(zip(numbers.tolist(), counts.tolist(), strict=True))))
-    valid = [composition_failure(composition) is None for composition in compositions]
-    assert np.mean(valid) == pytest.approx(0.832, abs=5e-4)
-    drawn = [structure_failure(distances(each), 0.5, 0.1, images=False) for each in diffcsp_crystals(1000)]
-    assert drawn.count(None) == 1000
-
-
-@pytest.mark.published
-@needs_data
-def test_distributions_of_diffcsps_crystals_are_the_published_ones():
-    """To all digits that the evaluation of those who released the set printed (see docs/metrics.md)."""
-    crystals, reference = (
-        read_crystals(DATA / path)[0] for path in ("generated/diffcsp_mp_20/DiffCSP_mp_20.pt", "mp_20/test.feather")
-    )
-    ok = np.array([formula_failure(reduced(each.atomic_numbers)) is None for each in crystals])
-    found = distances_of(properties(crystals.take(ok)), properties(reference))
-    assert ok.mean() == 0.8322
-    assert found["density"]["wasserstein"] == pytest.approx(0.351324, abs=5e-7)
-    assert found["n_elements"]["wasserstein"] == pytest.approx(0.346054, abs=5e-7)
