@@ -54,7 +54,7 @@ RESULT = {
         "20": None,
     },
     "incomplete": ["10 crystals generated, not 10,000"],
-    "notes": ["large cells overlap"],
+    "notes": ["Partial: 10 crystals generated, not 10,000.", "large cells overlap"],
     "learning_curve": [{"step": 4, "loss": 1.5}, {"step": 8, "loss": 1.25, "val_loss": 1.5}],
 }
 
@@ -163,7 +163,7 @@ def test_a_card_holds_what_the_files_say(trained, published):
     assert card["file"]["bytes"] == (published / "tiny.npz").stat().st_size
     assert card["training"]["n_parameters"] == read_json(trained / "training.json")["n_parameters"]
     assert card["cost"] == {"seconds": 5400, "hardware": "2 CPU cores"}
-    assert card["notes"] == ["10 crystals generated, not 10,000", "large cells overlap"]
+    assert card["notes"] == ["Partial: 10 crystals generated, not 10,000.", "large cells overlap"]
     assert card["failures"] == ["graphite is rare"]
     assert "files" not in card["data"]
     assert "/tmp" not in json.dumps(card)
@@ -183,7 +183,7 @@ def test_a_page_has_every_number_with_its_denominator(published):
         "- no crystal at all: 1 of 10 (10.0 %) samples",
         "- not structure valid by CDVAE's rule: 1 of 10 (10.0 %) samples",
         "- ten crystals say little",
-        "- 10 crystals generated, not 10,000",
+        "- Partial: 10 crystals generated, not 10,000.",
         "- large cells overlap",
         "- graphite is rare",
         "Parameters: CC0-1.0. Data: CC BY 4.0.",

@@ -66,7 +66,7 @@ def publish(
         "generation": result.get("generation"),
         "prediction": result.get("prediction"),
         "failures": list(failures or []),
-        "notes": [*(result.get("incomplete") or []), *(result.get("notes") or [])],
+        "notes": result.get("notes") or [],
         "learning_curve": result.get("learning_curve") or [],
     }
     write_json(card_beside(path), card)
