@@ -124,7 +124,6 @@ def test_model_of_compositions_rests_after_its_steps(encoded, tmp_path):
 def test_rate_of_the_model_of_compositions_is_in_units_of_the_learning_rate():
     params = {OCCUPANCY: {"size": np.zeros(3)}, "coords": {"kernel": np.zeros(3)}}
     gradients = {OCCUPANCY: {"size": np.ones(3)}, "coords": {"kernel": np.ones(3)}}
-
     leaves = ((OCCUPANCY, "size"), ("coords", "kernel"))
 
     def moved(**changes):
