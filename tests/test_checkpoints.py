@@ -67,6 +67,7 @@ def test_broken_and_foreign_files_are_one_line(written, tmp_path):
     older = np.frombuffer(json.dumps({**description, "format": 0}).encode(), np.uint8)
     cases = {
         tmp_path / "missing.npz": "does not exist",
+        tmp_path: "is a folder; give the model.npz in it",
         tmp_path / "cut.npz": "not a readable model.npz",
         tmp_path / "text.npz": "not a readable model.npz",
         tmp_path / "lone.npy": "single numpy array",

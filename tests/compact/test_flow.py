@@ -99,6 +99,22 @@ def test_training_writes_what_it_does_of_other_networks(trained):
     assert float(row["val_loss"]) > 0
 
 
+def test_validation_measures_the_loss_that_training_reports(encoded, tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "OCCUPANCY_WEIGHT", 1e6)
+    settings = dataclasses.replace(TRAIN, steps=1, learning_rate=1e-12, warmup_steps=0)
+    final = train(encoded, COMPACT, settings, tmp_path / "work", tmp_path / "model")["final"]
+    assert final["val_loss"] == pytest.approx(final["loss"], rel=0.9)  # few crystals, but no composition's loss in it
+
+
+def test_each_order_of_a_composition_is_drawn_by_itself(encoded, tmp_path):
+    found = {}
+    for orders in (1, 200):
+        settings = dataclasses.replace(TRAIN, steps=1, learning_rate=1e-12, warmup_steps=0, occupancy_orders=orders)
+        found[orders] = train(encoded, COMPACT, settings, tmp_path / f"w{orders}", tmp_path / f"m{orders}")["final"]
+    assert found[1]["loss_coords"] == found[200]["loss_coords"]
+    assert found[1]["loss_occupancy"] != found[200]["loss_occupancy"]
+
+
 def test_an_interrupted_training_ends_with_the_same_parameters(trained, encoded, tmp_path):
     limited = dataclasses.replace(TRAIN, time_limit_minutes=1e-6)
     for _ in range(20):

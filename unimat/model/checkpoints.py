@@ -99,6 +99,8 @@ def read_description(path: str | Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[Any]:
     """The archive, what is wrong with its bytes told in one line."""
+    if Path(path).is_dir():
+        raise UserError(f"{path} is a folder; give the model.npz in it, or --pretrained with a name for one that ships")
     try:
         with np.load(existing(path), allow_pickle=False) as archive:
             yield archive

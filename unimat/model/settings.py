@@ -186,6 +186,7 @@ class TrainSettings:
         noise_mean, noise_std: of `log_normal`, P_mean and P_std of that paper, for images.
         occupancy_steps: steps after which the model of compositions inside a `compact` network rests, lest it learn
             the dataset by heart; None: never. occupancy_rate: its learning rate, in units of learning_rate.
+            occupancy_orders: orders of the elements of each crystal that it learns from in one step.
         pairing: of the noise and the data of a `compact` network: `random`, or `nearest`: atoms of an element go to the
             positions that are nearest (optimal assignment), and the origin is where they then move least.
         fsdp: devices over which parameters and optimizer state are sharded; the rest of the mesh is data.
@@ -221,6 +222,7 @@ class TrainSettings:
     noise_std: float = 1.2
     occupancy_steps: int | None = None
     occupancy_rate: float = 1.0
+    occupancy_orders: int = 1
     pairing: Literal["random", "nearest"] = "random"
     fsdp: int = 1
     tensorboard: bool = False
@@ -234,7 +236,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         _positive(self, "batch_size", "steps", "learning_rate", "log_every", "validate_every", "checkpoint_every")
         _positive(self, "lattice_weight", "null_weight", "validation_crystals", "min_snr_gamma", "noise_std", "fsdp")
-        _positive(self, "occupancy_rate")
+        _positive(self, "occupancy_rate", "occupancy_orders")
         _within(self, 0, 0.95, "condition_dropout")
         _within(self, 0, 1, "beta1", "beta2", "ema_decay")
         _within(self, 0, self.steps, "warmup_steps")

@@ -242,7 +242,7 @@ def make_validation(
     settings: TrainSettings,
     layout: devices.Layout,
 ) -> Callable[[Params], float | None]:
-    """Mean loss on validation crystals under noise that is the same at every call; None for an empty split."""
+    """Mean `loss`, as training reports it, of validation crystals under noise that stays the same; None: no split."""
     loss = jax.jit(make_loss(network, encoding, model_settings, settings), static_argnums=3)
     n = min(len(split), settings.validation_crystals)
     arrays = split.batch(np.arange(n), encoding.max_atoms)
@@ -255,7 +255,7 @@ def make_validation(
             rows = (start + np.arange(size)) % n  # the last batch wraps: every call has one shape
             batch = layout.place({name: array[rows] for name, array in arrays.items()}, size)
             with devices.within(layout.mesh):
-                total += float(loss(params, batch, jax.random.fold_in(root, start), False)[0])
+                total += float(loss(params, batch, jax.random.fold_in(root, start), False)[1]["loss"])
         return total / -(-n // size) if n else None
 
     return validate

@@ -83,7 +83,8 @@ def make_loss(
         squared, t = squared_errors(
             network, params, batch, encoding, {**shown, CELLS: cells}, train, rngs, settings, key=keys["path"]
         )
-        nll = negative_log_likelihood(occupancy, params[OCCUPANCY], cells, train, keys["occupancy"]).mean()
+        ordered = jnp.tile(cells, (settings.occupancy_orders, 1))  # each row draws an order of its own
+        nll = negative_log_likelihood(occupancy, params[OCCUPANCY], ordered, train, keys["occupancy"]).mean()
         return reported(squared, t, nll, settings)
 
     return loss
