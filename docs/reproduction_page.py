@@ -43,9 +43,9 @@ INTRODUCTION = textwrap.dedent(
       mends their definitions ([Metrics](metrics.md) says how).
     - A row in *italics* is a partial one: less data, fewer crystals or fewer compositions than the published protocol.
       What it lacks is listed below its tables, with all else that differs.
-    - Validation losses of carbon_24_compact and the compact runs of the ablation hold a tenth of the loss of
-      compositions (nats), too, which training losses leave out. Where a model was trained twice, those of the first
-      training did so, too, and are not shown.
+    - Validation losses of the compact runs of the ablation hold a tenth of the loss of compositions (nats), too, which
+      training losses leave out. Those of the first trainings of models that were trained twice did so, too, and are not
+      shown.
     - Nothing was tuned on a test split.
     """
 )
