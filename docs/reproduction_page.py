@@ -44,8 +44,10 @@ INTRODUCTION = textwrap.dedent(
     - A row in *italics* is a partial one: less data, fewer crystals or fewer compositions than the published protocol.
       What it lacks is listed below its tables, with all else that differs.
     - Validation losses of the compact runs of the ablation hold a tenth of the loss of compositions (nats), too, which
-      training losses leave out. Those of the first trainings of models that were trained twice did so, too, and are not
-      shown.
+      training losses leave out.
+    - Of models that were trained twice (their notes say which), steps, time and training losses are those of both
+      trainings, put one behind the other. Validation losses of the first held that of compositions, too, and are left
+      out.
     - Settings were chosen by the numbers of validation splits. Test splits have judged earlier models, too; where one
       had judged the same model before a choice, the notes of the run say so.
     """
