@@ -1,6 +1,7 @@
 """Stabilities against pymatgen's own phase diagram and against numbers worked out by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition, Element
@@ -162,3 +163,14 @@ def test_reference_of_a_relaxed_set_takes_converged_rows_alone():
     assert [entry.name for entry in built.entries] == ["c-0", "c-1"]
     with pytest.raises(UserError, match="no phase"):
         reference.from_relaxed(relaxed(("SiC", None)), "train")
+
+
+def test_nothing_is_called_known_where_nobody_judged_novelty():
+    table = relaxed(("SiC", -7.6), ("SiC", -7.49), ("SiC", -7.0), ("SiC", None))
+    frame = hull.stability_table(table, SI_C, HullSettings())
+    unjudged = pd.Series(pd.NA, frame.index, dtype="boolean")
+    counts = hull.counts(frame.assign(unique=[True, True, pd.NA, pd.NA], novel=unjudged), 6)
+    assert counts["metastable_unique_novel"] is None
+    assert counts["metastable"]["count"] == 1
+    none_near = hull.counts(frame.assign(unique=unjudged, novel=unjudged), 6)
+    assert none_near["metastable_unique_novel"]["count"] == 0

@@ -102,11 +102,12 @@ def page(html) -> Page:
 
 def test_numbers_stand_with_their_denominators(page, run_dir):
     stability = pd.read_parquet(run_dir / "sets/generated/stability.parquet")
-    close = int((stability["decomposition_energy"] < 0.025).sum())
-    assert f"{close} of 60" in page.text
+    near = stability["decomposition_energy"] < 0.025
+    assert f"{near.sum()} of 60" in page.text
+    new = (near & stability["unique"].eq(True) & stability["novel"].eq(True)).sum()
+    assert f"Stable or metastable, unique and novel {new} of 60" in page.text
     for text in (
         "52 of 60",
-        "16 of 60 26.7 %",
         "27 of 60 (45.0 %)",
         "4 of 204 (2.0 %)",
         "3 of 204",

@@ -63,6 +63,72 @@ def test_a_set_without_later_stages_is_listed_as_not_relaxed(one):
     assert set(found["columns"]["relaxed"]) == {-1}
 
 
+def after_and_before(one: SetFiles, twin: str, known: str) -> SetFiles:
+    """The set with two crystals that were novel as generated; `twin` still is, `known` relaxed into a known one."""
+    verdicts = one.verdicts.assign(novel=one.verdicts["novel"] | one.verdicts["material_id"].isin([twin, known]))
+    stability = one.stability.copy()
+    rows = stability["material_id"].isin([twin, known])
+    stability.loc[rows, "decomposition_energy"] = 0.01
+    stability.loc[rows, ["stable", "metastable", "unique"]] = [False, True, True]
+    stability.loc[stability["material_id"] == twin, "novel"] = True
+    stability.loc[stability["material_id"] == known, "novel"] = False
+    return dataclasses.replace(one, verdicts=verdicts, stability=stability)
+
+
+def test_a_crystal_that_relaxed_into_a_known_one_is_not_among_the_novel(one):
+    planted = after_and_before(one, twin="gen-0002", known="gen-0003")
+    found, _ = payload(planted, crystal_rows(planted), {})
+    columns = found["columns"]
+    metastable = columns["verdict"].index(VERDICTS.index("metastable"))
+    assert columns["novel"][metastable] is not None
+    novel = {
+        name: flag
+        for name, flag, verdict in zip(columns["material_id"], columns["novel"], columns["verdict"], strict=True)
+        if VERDICTS[verdict] == "metastable"
+    }
+    assert (novel["gen-0002"], novel["gen-0003"]) == (1, 0)
+    assert columns["novel_generated"][columns["material_id"].index("gen-0003")] == 1
+    assert found["state"] == "relaxed"
+
+
+def test_flags_groups_and_densities_are_of_the_relaxed_crystal_or_missing(one):
+    """A cell twice as long in every direction: an eighth of the density, and diamond is diamond still."""
+    table = one.relaxed.arrow
+    index = one.relaxed.material_ids.index("gen-0002")  # silicon
+    lattices = one.relaxed.lattices.copy()
+    lattices[index] *= 2
+    rows = [dataclasses.replace(each, lattice=lattices[i]) for i, each in enumerate(one.relaxed)]
+    relaxed = crystal_table.from_crystals(rows, **one.relaxed.metadata)
+    found = crystal_rows(dataclasses.replace(one, relaxed=relaxed)).set_index("material_id")
+    row = found.loc["gen-0002"]
+    assert row["density"] == pytest.approx(row["density_generated"] / 8)
+    failed = found[found["verdict"] == "relaxation failed"]
+    assert len(failed) == sum(each is not None for each in table.column("failure").to_pylist())
+    assert failed[["valid", "unique", "novel", "spacegroup_number", "density"]].isna().all(axis=None)
+    assert failed[["valid_generated", "density_generated"]].notna().all(axis=None)
+
+
+def test_atoms_that_relax_onto_each_other_are_not_valid(one):
+    """0.4 Å apart, where the limit of CDVAE's rule is 0.5 Å; as generated the crystal is valid."""
+    rows = list(one.relaxed)
+    index = one.relaxed.material_ids.index("gen-0003")
+    near = rows[index].frac_coords.copy()
+    near[1] = near[0] + np.array([0.4, 0, 0]) @ np.linalg.inv(rows[index].lattice)
+    rows[index] = dataclasses.replace(rows[index], frac_coords=near % 1)
+    relaxed = crystal_table.from_crystals(rows, **one.relaxed.metadata)
+    found = crystal_rows(dataclasses.replace(one, relaxed=relaxed)).set_index("material_id").loc["gen-0003"]
+    assert (found["valid"], found["valid_generated"]) == (False, True)
+
+
+def test_without_a_relaxation_the_generated_crystals_are_shown(one):
+    bare = dataclasses.replace(one, relaxed=None, stability=None)
+    rows = crystal_rows(bare)
+    for name in ("valid", "unique", "novel", "spacegroup_number", "density"):
+        pd.testing.assert_series_equal(rows[name], rows[f"{name}_generated"], check_names=False)
+    assert rows["novel"].eq(True).sum() == one.verdicts["novel"].sum()
+    assert payload(bare, rows, {})[0]["state"] == "sampled"
+
+
 def test_infinite_energies_and_like_ids_do_no_harm(one):
     stability = pd.concat([one.stability, one.stability.head(2)])
     stability["decomposition_energy"] = np.inf

@@ -252,8 +252,11 @@ def by_reference(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return everything[["reference", *everything.columns.drop("reference")]]
 
 
-def counts(frame: pd.DataFrame, generated: int) -> dict[str, dict[str, float | int]]:
-    """Stable and metastable crystals, and those of them that are unique and novel, of everything generated."""
+def counts(frame: pd.DataFrame, generated: int) -> dict[str, dict[str, float | int] | None]:
+    """Stable and metastable crystals, and those of them that are unique and novel, of everything generated.
+
+    The latter are None where nobody judged novelty: 0 would say that every crystal is known.
+    """
     new = frame["unique"].eq(True) & frame["novel"].eq(True)
     masks = {
         "stable": frame["stable"],
@@ -262,10 +265,16 @@ def counts(frame: pd.DataFrame, generated: int) -> dict[str, dict[str, float | i
         "metastable_unique_novel": (frame["stable"] | frame["metastable"]) & new,
     }
     found = {name: int(mask.sum()) for name, mask in masks.items()}
-    return {
+    shares: dict[str, dict[str, float | int] | None] = {
         name: {"count": count, "of": generated, "rate": count / generated if generated else 0.0}
         for name, count in found.items()
     }
+    return shares if novelty_judged(frame) else shares | {"stable_unique_novel": None, "metastable_unique_novel": None}
+
+
+def novelty_judged(frame: pd.DataFrame) -> bool:
+    """Whether a stability table says which crystals are novel; it does if none came near enough to be looked at."""
+    return {"unique", "novel"} <= set(frame) and (frame["unique"].isna().all() or frame["novel"].notna().any())
 
 
 def binary_hull(reference: Reference, elements: Sequence[Element]) -> pd.DataFrame:

@@ -1,4 +1,8 @@
-"""Every crystal of a set as one row: what the stages found out about it, and one verdict."""
+"""Every crystal of a set as one row: what the stages found out about it, and one verdict.
+
+A row speaks of one crystal. Once a set is relaxed that is the relaxed one: a verdict after relaxation beside novelty
+before it would offer a crystal that relaxed into a known one as a discovery.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +12,7 @@ import pandas as pd
 
 from unimat.crystal_table import CrystalTable
 from unimat.materials.structures import reduced_formula
+from unimat.report.relaxed_form import is_relaxed, relaxed_form
 from unimat.report.run_files import SetFiles
 
 VERDICTS = (
@@ -20,14 +25,13 @@ VERDICTS = (
     "not relaxed",
     "rejected",
 )
-FROM_VERDICTS = ("valid", "unique", "novel", "spacegroup_number", "density")
+STATE = ("valid", "unique", "novel", "spacegroup_number", "density")  # of the crystal as it is shown
 FROM_STABILITY = ("converged", "e_form_per_atom", "decomposition_energy", "stable", "metastable", "not_judged",
                   "products")  # fmt: skip
-AFTER = {"unique": "unique_after", "novel": "novel_after", "spacegroup_number": "spacegroup_after"}
 REASONS = {  # column of the reason: what it speaks of
-    "reason": "invalid",
-    "reason_strict": "by the strict rules",
-    "fingerprint_failure": "no fingerprint",
+    "reason": "invalid as generated",
+    "reason_strict": "by the strict rules, as generated",
+    "fingerprint_failure": "no fingerprint as generated",
     "failure": "relaxation",
     "not_judged": "not judged",
 }
@@ -41,9 +45,10 @@ def crystal_rows(one: SetFiles, limit: int | None = None) -> pd.DataFrame:
 
     Returns:
         material_id, formula (reduced; None for a rejected one), n_atoms, verdict (one of `VERDICTS`), why (of a
-        verdict that is not on an energy), reasons (all, validity's too),
-        valid, unique, novel (before relaxation), unique_after, novel_after, converged (bool or missing),
-        spacegroup_number (as sampled), spacegroup_after (as relaxed; 0 where spglib finds none), density (g/cm^3),
+        verdict that is not on an energy), reasons (all, validity's too), converged (bool or missing),
+        valid, unique, novel (bool or missing), spacegroup_number (0 where spglib finds none) and density (g/cm^3),
+        all of the relaxed crystal where the set `is_relaxed`, missing for one without a relaxed form, else as
+        generated; the same five with the ending ``_generated``, always as generated;
         e_form_per_atom and decomposition_energy (eV/atom), products (list of dicts, or None). A stage that has not
         run leaves its columns empty.
     """
@@ -52,17 +57,18 @@ def crystal_rows(one: SetFiles, limit: int | None = None) -> pd.DataFrame:
     verdicts = _by_id(one.verdicts)
     stability = _by_id(one.stability)
     relaxed = _relaxed(one.relaxed)
-    for name in FROM_VERDICTS:
-        rows[name] = _column(verdicts, name, rows.index)
+    for name in STATE:
+        rows[f"{name}_generated"] = _column(verdicts, name, rows.index)
+    shown, ending = (_by_id(relaxed_form(one)), "") if is_relaxed(one) else (rows, "_generated")
+    for name in STATE:
+        rows[name] = _column(shown, f"{name}{ending}", rows.index)
     for name in FROM_STABILITY:
         rows[name] = _column(stability, name, rows.index)
-    for name, after in AFTER.items():
-        rows[after] = _column(stability, name, rows.index)
     for name in ("converged", "failure"):
         found = _column(relaxed, name, rows.index)
         rows[name] = found if name == "failure" else rows["converged"].where(rows["converged"].notna(), found)
     rows["relaxed"] = [each in relaxed.index for each in rows.index]
-    for name in ("e_form_per_atom", "decomposition_energy", "density"):
+    for name in ("e_form_per_atom", "decomposition_energy", "density", "density_generated"):
         values = pd.to_numeric(rows[name], errors="coerce").astype(float)
         rows[name] = values.where(np.isfinite(values))
     for name in ("reason", "reason_strict", "fingerprint_failure"):

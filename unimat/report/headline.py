@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from unimat.report.known import known_crystals, novelty_judged_after
 from unimat.report.quantities import Share, energy, percent, share
 from unimat.report.run_files import Comparison, RunFiles, SetFiles
 from unimat.report.sections.quality import rate_of, valid_unique_novel
@@ -51,13 +52,8 @@ def headlines(run: RunFiles, name: str | None = None) -> list[Headline]:
     one = run.primary(name)
     if one is None:
         return [_missing("Generated crystals", "fraction", "sets/ is empty; `unimat sample` makes a set")]
-    return [
-        _valid(one),
-        _valid_unique_novel(one),
-        _converged(one),
-        _stable(run, one),
-        _difference(run, one),
-    ]
+    new = _stable_unique_novel(run, one) if novelty_judged_after(one) else _valid_unique_novel(run, one)
+    return [_valid(one), _converged(one), _stable(run, one), new, _difference(run, one)]
 
 
 def as_json(found: list[Headline]) -> list[dict[str, Any]]:
@@ -82,16 +78,16 @@ def _valid(one: SetFiles) -> Headline:
     if found is None or found.rate is None:
         note = f"sets/{one.name}/metrics.json has no rate of the valid; `unimat metrics` makes it"
         return _missing(name, "fraction", note)
-    note = f"of everything generated (set “{one.name}”), by CDVAE's rules"
+    note = f"of everything generated (set “{one.name}”), by CDVAE's rules, as generated"
     return _fraction(name, found, note, f"{strict} by the strict ones" if strict else "")
 
 
-def _valid_unique_novel(one: SetFiles) -> Headline:
+def _valid_unique_novel(run: RunFiles, one: SetFiles) -> Headline:
     name = "Valid, unique and novel"
     found = valid_unique_novel(one)
     if found is None or found.rate is None:
         return _missing(name, "fraction", f"sets/{one.name}/verdicts.parquet does not say; `unimat metrics` makes it")
-    note = f"of everything generated (set “{one.name}”); novel against the training split, before relaxation"
+    note = f"of everything generated (set “{one.name}”), as generated; novel against {known_crystals(run, one)}"
     return _fraction(name, found, note)
 
 
@@ -117,11 +113,18 @@ def _stable(run: RunFiles, one: SetFiles) -> Headline:
     limit = f"{1000 * threshold(one):g} meV/atom"
     note = f"of everything generated (set “{one.name}”); E_d < {limit} against the hull {hull_name(run, one)}"
     note += f"; energies by {engine_of(one)}"
-    novel = share(stats.get("metastable_unique_novel"), one.n_generated)
-    detail = f"{stable.count:,} with E_d < 0"
-    if novel and both.count:
-        detail += f"; {novel.count:,} of the {both.count:,} unique and novel after relaxation"
-    return _fraction(name, both, note, detail)
+    return _fraction(name, both, note, f"{stable.count:,} with E_d < 0")
+
+
+def _stable_unique_novel(run: RunFiles, one: SetFiles) -> Headline:
+    name = "Stable or metastable, unique and novel"
+    stats = one.stability_summary or {}
+    found, stable = (share(stats.get(f"{kind}_unique_novel"), one.n_generated) for kind in ("metastable", "stable"))
+    if found is None or found.rate is None:
+        return _missing(name, "fraction", f"sets/{one.name}/stability.json is missing; `unimat hull` makes it")
+    note = f"of everything generated (set “{one.name}”), all judged after relaxation"
+    note += f"; novel against {known_crystals(run, one)}"
+    return _fraction(name, found, note, f"{stable.count:,} with E_d < 0" if stable else "")
 
 
 def _difference(run: RunFiles, one: SetFiles) -> Headline:

@@ -22,11 +22,12 @@ from unimat.report.crystal_rows import VERDICTS
 from unimat.report.crystals import element_colour
 from unimat.report.partners import Partner
 from unimat.report.quantities import spacegroup_symbol
+from unimat.report.relaxed_form import is_relaxed
 from unimat.report.run_files import SetFiles
 
-FLAGS = ("valid", "unique", "novel", "unique_after", "novel_after", "converged")
-GROUPS = ("spacegroup_number", "spacegroup_after")
-ENERGIES = ("e_form_per_atom", "decomposition_energy", "density")
+FLAGS = ("valid", "unique", "novel", "converged", "valid_generated", "unique_generated", "novel_generated")
+GROUPS = ("spacegroup_number", "spacegroup_number_generated")
+ENERGIES = ("e_form_per_atom", "decomposition_energy", "density", "density_generated")
 
 
 def packed(data: bytes) -> str:
@@ -65,6 +66,7 @@ def payload(one: SetFiles, rows: pd.DataFrame, partners: Mapping[str, Partner]) 
     numbers = {number for name in GROUPS for number in columns[name] if number}
     numbers |= {partner.spacegroup_number for partner in used if partner.spacegroup_number}
     found = {
+        "state": "relaxed" if is_relaxed(one) else "sampled",  # of the crystals that flags, groups and densities are of
         "columns": columns,
         "verdicts": VERDICTS,
         "texts": texts,

@@ -2,8 +2,11 @@
 
 from unimat.report.blocks import CrystalBrowser, Missing, Section
 from unimat.report.crystal_rows import crystal_rows
+from unimat.report.known import known_crystals, novelty_judged_after
 from unimat.report.partners import partners
 from unimat.report.payload import as_json, packed, payload
+from unimat.report.quantities import millis
+from unimat.report.relaxed_form import is_relaxed
 from unimat.report.run_files import RunFiles, SetFiles
 from unimat.report.sections.stability import engine_of, hull_name
 
@@ -24,18 +27,43 @@ def browser(run: RunFiles, primary: SetFiles | None, limit: int) -> Section:
     caption = f"{len(listed):,} of {len(rows):,} crystals of the set “{primary.name}”"
     if primary.n_generated and primary.n_generated != len(rows):
         caption += f" ({primary.n_generated:,} were generated)"
+    caption += ", as relaxed" if is_relaxed(primary) else ", as generated"
     block = CrystalBrowser(packed(as_json(found)), packed(geometry), caption)
     return Section("crystal-table", TITLE, _lead(run, primary), [block])
 
 
 def _lead(run: RunFiles, primary: SetFiles) -> str:
-    energies = ""
-    if primary.stability is not None:
-        energies = f" E_f and E_d are by {engine_of(primary)}, E_d against the hull {hull_name(run, primary)}."
     return (
         f"Every crystal of “{primary.name}”, rejected and failed ones with their reasons. Open one (click, or Enter) "
         "to see it in three dimensions, from −0.1 to 1.1 of each axis as in Figure 3 of the paper, beside the test "
-        "crystal of the same reduced formula and lowest energy, where there is one. Valid, unique and novel are judged "
-        "before relaxation, valid by CDVAE’s rules; the space group (to 0.1 Å) is that of the relaxed crystal where "
-        f"there is one.{energies}"
+        "crystal of the same reduced formula and lowest energy, where there is one. "
+        f"{_state(run, primary)}"
     )
+
+
+def _state(run: RunFiles, primary: SetFiles) -> str:
+    """Which state of the crystals the columns speak of."""
+    if not is_relaxed(primary):
+        return (
+            "No crystal of the set was relaxed: valid (by CDVAE’s rules), unique, novel and the space group (to 0.1 Å) "
+            f"are of the crystals as generated. Novel means: not in {known_crystals(run, primary)}."
+        )
+    told = (
+        "All columns speak of the relaxed crystals: valid by CDVAE’s rules of distances and charges, the space group "
+        "to 0.1 Å. A crystal whose relaxation failed has a dash there."
+    )
+    if not novelty_judged_after(primary):
+        told += " Nobody judged novelty after relaxation; `unimat hull` with `--known` does."
+    else:
+        told += f" Novel means: not in {known_crystals(run, primary)}."
+        told += _compared(primary)
+    if primary.stability is not None:
+        told += f" E_f and E_d are by {engine_of(primary)}, E_d against the hull {hull_name(run, primary)}."
+    return told
+
+
+def _compared(primary: SetFiles) -> str:
+    """Up to which energy uniqueness and novelty were looked at."""
+    limit = ((primary.stability_summary or {}).get("novelty") or {}).get("match_below")
+    where = f"with E_d below {millis(limit)}" if limit is not None else "near the hull"
+    return f" Unique and novel were judged of crystals {where}; the others have a dash."

@@ -33,7 +33,10 @@ Panel = tuple[dict[str, np.ndarray], str | None, str, bool]
 
 def distributions(run: RunFiles, primary: SetFiles | None) -> Section:
     """Overlaid histograms of the valid generated crystals and the test split, energies, and elements of both."""
-    lead = "Valid crystals of the set, before relaxation, beside the test split; bars of each add up to 100 %."
+    lead = (
+        "Valid crystals of the set, before relaxation, beside the test split; formation energies are of relaxed ones. "
+        "Bars of each add up to 100 %."
+    )
     if primary is None or primary.verdicts is None:
         what = primary.name if primary else "SET"
         text = f"No distributions: sets/{what}/verdicts.parquet is not there; `unimat metrics` makes it."

@@ -13,8 +13,8 @@ from unimat.report.run_files import RunFiles, SetFiles
 TITLE = "Failures by reason"
 STAGES = {  # column of the reason: stage that gave it
     "rejected": "no crystal",
-    "reason": "not valid (CDVAE’s rules)",
-    "fingerprint_failure": "no fingerprint",
+    "reason": "not valid as generated (CDVAE’s rules)",
+    "fingerprint_failure": "no fingerprint as generated",
     "failure": "relaxation failed",
     "not_judged": "no place against the hull",
 }

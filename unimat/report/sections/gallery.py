@@ -8,6 +8,7 @@ from pymatgen.util.string import unicodeify
 from unimat.report.best import best_crystals
 from unimat.report.blocks import Block, Card, Gallery, Missing, Section, Table
 from unimat.report.crystals import crystal_picture, drawn_repeats, element_colours
+from unimat.report.known import known_crystals
 from unimat.report.quantities import MISSING, energy
 from unimat.report.run_files import RunFiles, SetFiles
 from unimat.report.sections.stability import engine_of, hull_name
@@ -46,8 +47,9 @@ def best(run: RunFiles, primary: SetFiles | None, n: int) -> Section:
     lead = (
         f"Distinct converged crystals of “{primary.name}” with the lowest decomposition energy E_d, relaxed with "
         f"{engine_of(primary)}. Each is shown once; “times found” counts its copies among the converged crystals of "
-        "like energy. Unique and novel are judged on relaxed crystals, novel against the training split. Pictures show "
-        "the conventional cell (space group to 0.1 Å); the CIF holds the relaxed cell."
+        "like energy. Unique and novel are judged on relaxed crystals, novel against "
+        f"{known_crystals(run, primary)}. Pictures show the "
+        " conventional cell (space group to 0.1 Å); the CIF holds the relaxed cell."
     )
     return Section("crystals", title, lead, blocks)
 

@@ -16,7 +16,8 @@ RATES = {
 }
 SHARED_RATES = {"unique": "Unique", "novel": "Novel", "unique_and_novel": "Unique and novel"}
 CAPTION = (
-    "Counts of everything that was generated, crystals that could not be used included, with their 95 % intervals; "
+    "Counts of everything that was generated, as generated (before any relaxation), crystals that could not be used "
+    "included, with their 95 % intervals; "
     "cdvae: the evaluation that papers quote, strict: what it should have been"
 )
 SIZES = {"n_atoms": "atoms", "n_elements": "elements"}

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from unimat.materials.metrics.breakdown import BINS
 from unimat.report.blocks import Block, Missing, Section, Text, drawn
 from unimat.report.crystal_rows import crystal_rows
+from unimat.report.known import novelty_judged_after
 from unimat.report.quantities import Share, millis
 from unimat.report.rates_figure import Point, rates_figure
 from unimat.report.run_files import RunFiles, SetFiles
@@ -14,7 +15,8 @@ from unimat.report.sections.stability import threshold
 TITLE = "Rates by size and by sampling"
 SIZES = {"n_atoms": "atoms per cell", "n_elements": "elements per crystal"}
 SAMPLING = {"steps": "denoising steps", "guidance": "guidance weight ω"}
-CURVES = {"valid": "valid", "valid, unique, novel": "new", "S.U.N.": "sun"}  # name: column of `judged`
+# Name: column of `judged`. No curve joins what was judged before relaxation with what was judged after.
+CURVES = {"valid (generated)": "valid", "V.U.N. (generated)": "new", "S.U.N. (relaxed)": "sun"}
 
 
 def sizes(run: RunFiles, primary: SetFiles | None) -> Section:
@@ -35,28 +37,29 @@ def sizes(run: RunFiles, primary: SetFiles | None) -> Section:
         text = f"No rates by size: {primary.name} has no verdicts and no stabilities; `unimat metrics` makes them."
         blocks.append(Missing(text))
     if not any(rows["sun"].notna()):
-        blocks.append(Missing(f"No S.U.N. for {primary.name}: stability.parquet is not there.", partial=True))
+        blocks.append(Missing(f"No S.U.N. for {primary.name}: `unimat hull` with `--known` judges it.", partial=True))
     blocks += _by_sampling(run, figures)
     lead = (
         f"S.U.N.: E_d below {millis(threshold(primary))} after relaxation, unique in the set and not in the training "
-        "split, both judged after relaxation; not converged counts as no. Draws that are no crystal have no size."
+        "split, both judged after relaxation; not converged counts as no. Valid, and V.U.N. (valid, unique and novel), "
+        "are of the crystals as generated. Draws that are no crystal have no size."
     )
     return Section("sizes", TITLE, lead, blocks, figures)
 
 
 def judged(one: SetFiles) -> pd.DataFrame:
-    """n_atoms, n_elements, and as 1, 0 or missing: valid, new (valid, unique and novel), sun, of each crystal."""
+    """n_atoms, n_elements, and as 1, 0 or missing: valid, new (valid, unique and novel, as generated), sun."""
     rows = crystal_rows(one)
     found = pd.DataFrame({"n_atoms": pd.to_numeric(rows["n_atoms"], errors="coerce")})
     found["n_elements"] = rows["formula"].str.count("[A-Z]").astype(float)
-    flags = {name: rows[name].astype("boolean") for name in ("valid", "unique", "novel")}
+    flags = {name: rows[f"{name}_generated"].astype("boolean") for name in ("valid", "unique", "novel")}
     found["valid"] = flags["valid"]
     new = flags["valid"] & flags["unique"] & flags["novel"]
     found["new"] = new.where(flags["unique"].notna())  # outside the draw of `metrics.matching_take` nobody asked
-    if one.stability is None or not {"unique", "novel"} <= set(one.stability):
+    if not novelty_judged_after(one):
         found["sun"] = pd.NA
     else:
-        after = [rows[name].astype("boolean").fillna(False) for name in ("unique_after", "novel_after")]
+        after = [rows[name].astype("boolean").fillna(False) for name in ("unique", "novel")]
         found["sun"] = rows["verdict"].isin(["stable", "metastable"]) & after[0] & after[1]
     return found
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from unimat.report.blocks import Block, Bullets, Code, Section, Text
+from unimat.report.known import known_crystals
 from unimat.report.quantities import millis
 from unimat.report.run_files import RunFiles, SetFiles
 from unimat.report.sections.stability import engine_of, hull_name, threshold
@@ -14,10 +15,9 @@ STATIC = (
     "be out of reach; dynamic stability (phonons) was not looked at.",
 )
 NOVEL = (
-    "Novel means: not in the training split",
-    "Novelty compares with the crystals the model was trained on, not with all that is known. Among the rates it is "
-    "judged before relaxation, where two crystals that count as different may still relax to the same one; beside "
-    "stabilities it is judged after.",
+    "Novelty compares with these crystals, not with all that is known. The rates of validity, uniqueness and novelty "
+    "are of the crystals as generated, and two of those that count as different may relax to the same one. Beside an "
+    "energy, novelty is judged after relaxation."
 )
 VALID = (
     "Valid means little",
@@ -43,7 +43,7 @@ def caveats(run: RunFiles, primary: SetFiles | None) -> Section:
         items += _engine(primary)
     if primary is not None and primary.stability is not None:
         items += [_hull(run, primary), STATIC]
-    items += [NOVEL, VALID]
+    items += [(f"Novel means: not in {known_crystals(run, primary)}", NOVEL), VALID]
     if primary is not None and primary.n_generated and primary.n_generated < SMALL_SET:
         items.append(_small(primary.n_generated))
     if run.comparisons:

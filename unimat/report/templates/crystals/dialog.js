@@ -42,9 +42,10 @@ class CrystalDialog {
     if (!there.length) return;
     const state = there.includes(this.state) ? this.state : there[0];
     this.choice.replaceChildren(...there.map(each => make("option", { value: each, selected: each === state }, states[each])));
-    const group = state === "relaxed" ? columns.spacegroup_after[row] : columns.spacegroup_number[row];
-    const id = columns.material_id[row];
-    await this.draw(0, cellOf(columns[state][row]), id, groupNodes(group, spacegroups), `_${state}`, states[state]);
+    const ending = state === this.data.state ? "" : "_generated";
+    const group = groupNodes(columns[`spacegroup_number${ending}`][row], spacegroups);
+    await this.draw(0, cellOf(columns[state][row]), columns.material_id[row], group, `_${state}`, states[state],
+      this.ofTheDrawn(row, ending));
   }
 
   async showPartner(row, cellOf) {
@@ -59,7 +60,15 @@ class CrystalDialog {
     await this.draw(1, cellOf(partner.geometry), partner.material_id, group, "", "test crystal");
   }
 
-  async draw(index, cell, id, group, suffix, what) {
+  // What was judged of the crystal in the state that is drawn.
+  ofTheDrawn(row, ending) {
+    const { columns } = this.data;
+    const density = columns[`density${ending}`][row];
+    const flags = ["valid", "unique", "novel"].map(name => [name[0].toUpperCase() + name.slice(1), yesOrNo(columns[`${name}${ending}`][row])]);
+    return [["Density", density === null ? MISSING : `${printed(density, 3)} g/cm³`], ...flags];
+  }
+
+  async draw(index, cell, id, group, suffix, what, judged = []) {
     const panel = this.panels[index];
     const { lengths, angles, volume } = cellParameters(cell.lattice);
     const { elements } = this.data;
@@ -69,6 +78,7 @@ class CrystalDialog {
       ["α, β, γ", `${angles.map(each => each.toFixed(2)).join(", ")}°`],
       ["Volume", `${volume.toFixed(2)} Å³, ${(volume / cell.numbers.length).toFixed(2)} Å³ per atom`],
       ["Atoms", String(cell.numbers.length)],
+      ...judged,
     ];
     panel.querySelector("dl").replaceChildren(...rows.map(pair => fact(...pair)));
     panel.querySelector(".get").replaceChildren(cifLink(cell, id, suffix, elements));
@@ -80,11 +90,6 @@ class CrystalDialog {
   about(row) {
     const { columns, verdicts, texts } = this.data;
     const energies = ["e_form_per_atom", "decomposition_energy"].map(key => columns[key][row]);
-    const both = (before, after) => {
-      const told = [yesOrNo(columns[before][row])];
-      if (columns[after][row] !== null) told.push(`${yesOrNo(columns[after][row])} after relaxation`);
-      return told.join(", ");
-    };
     const products = columns.products[row];
     return [
       fact("Verdict", verdicts[columns.verdict[row]]),
@@ -92,10 +97,6 @@ class CrystalDialog {
       fact(titleNodes("E_f"), energies[0] === null ? MISSING : `${printed(energies[0], 4, true)} eV/atom`),
       products && fact("Decomposes to", make("ul", {}, products.map(([formula, id, share, energy]) =>
         make("li", {}, `${printed(100 * share, 1)} % of the atoms `, formulaNodes(formula), ` (${id}, ${printed(energy, 3, true)} eV/atom)`)))),
-      fact("Valid", yesOrNo(columns.valid[row])),
-      fact("Unique", both("unique", "unique_after")),
-      fact("Novel", both("novel", "novel_after")),
-      fact("Density", columns.density[row] === null ? MISSING : `${printed(columns.density[row], 3)} g/cm³ as generated`),
       texts[columns.reasons[row]] && fact("Reasons", texts[columns.reasons[row]]),
     ].filter(Boolean);
   }

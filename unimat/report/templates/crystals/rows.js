@@ -1,10 +1,11 @@
-// Columns of the table, and which rows are shown in which order.
+// Columns of the table, and which rows are shown in which order. Flags and space groups are of one state of the crystals,
+// `data.state`: once a set is relaxed, of the relaxed ones alone, so that no filter joins two states.
 
 // `number`: sorted as such and can be asked for by range. `show`: what a cell holds.
 const COLUMNS = [
   { key: "formula", title: "Formula", show: (data, row) => formulaNodes(data.columns.formula[row] || MISSING) },
   { key: "n_atoms", title: "Atoms", number: true, show: (data, row) => data.columns.n_atoms[row] ?? MISSING },
-  { key: "group", title: "Space group", number: true, show: (data, row) => groupNodes(data.columns.group[row], data.spacegroups) },
+  { key: "spacegroup_number", title: "Space group", number: true, show: (data, row) => groupNodes(data.columns.spacegroup_number[row], data.spacegroups) },
   { key: "valid", title: "Valid", show: (data, row) => yesOrNo(data.columns.valid[row]) },
   { key: "unique", title: "Unique", show: (data, row) => yesOrNo(data.columns.unique[row]) },
   { key: "novel", title: "Novel", show: (data, row) => yesOrNo(data.columns.novel[row]) },
@@ -30,8 +31,6 @@ function searchable(data) {
   data.search = ids.map((id, row) =>
     `${id} ${formula[row]} ${data.verdicts[verdict[row]]} ${data.texts[reasons[row]]}`.toLowerCase());
   data.elementsOf = formula.map(text => ` ${(text.match(/[A-Z][a-z]?/g) || []).join(" ")} `);
-  // Relaxed where there is one: it is the crystal that the energies speak of.
-  data.columns.group = data.columns.spacegroup_after.map((group, row) => group ?? data.columns.spacegroup_number[row]);
 }
 
 // "Si O": both; "Si -O": without oxygen; "Si O only": no others.
