@@ -1,6 +1,7 @@
 """Snakemake in a folder of its own, with a stand-in for `unimat` that makes the declared files in no time."""
 
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -73,6 +74,11 @@ class Run:
         """Commands that the stand-in was called with, in order."""
         log = self.folder / "calls.txt"
         return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+
+    def words(self) -> list[list[str]]:
+        """The same, each as the list of words that it got."""
+        log = self.folder / "calls.jsonl"
+        return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
 
     def _path(self, stand_in: bool) -> str:
         folders = [str(self.folder / "bin")] if stand_in else []

@@ -1,6 +1,7 @@
 """Stand-in for `unimat`: makes the files that a command promises, their content being the command itself."""
 
 import itertools
+import json
 import pathlib
 import sys
 
@@ -49,3 +50,5 @@ for file in files:
     file.write_text(f"{file.name} of {command} {' '.join(words)}\n", encoding="utf-8")
 with pathlib.Path("calls.txt").open("a", encoding="utf-8") as log:
     log.write(f"{command} {' '.join(words)}\n")
+with pathlib.Path("calls.jsonl").open("a", encoding="utf-8") as log:
+    log.write(json.dumps([command, *words]) + "\n")

@@ -12,6 +12,7 @@ include: "settings.smk"
 include: "names.smk"
 include: "by_set.smk"
 include: "resources.smk"
+include: "flags.smk"
 
 
 def as_json(section, overrides={}, only=()):
@@ -31,42 +32,6 @@ def dataset_files():
     if source:
         return [*(source.values() if isinstance(source, dict) else [source]), *([table] if table else [])]
     return [] if DATASETS[settings["dataset"].name].embedded else rules.fetch.output.manifest
-
-
-def mirror_flag():
-    mirror = settings["dataset"].mirror
-    return f"--mirror {shlex.quote(mirror)}" if mirror else ""
-
-
-def cache_flag():
-    """Flag for the folder of relaxations that runs share, if there is one."""
-    cache = config.get("relax", {}).get("cache")
-    return f"--cache {shlex.quote(str(Path(cache).expanduser()))}" if cache else ""
-
-
-def metrics_cache():
-    """Folder of what judging has computed: the run's own, or one that runs share."""
-    return config.get("metrics", {}).get("cache") or f"results/{config['run']}/work/metrics"
-
-
-def given_files():
-    """Flags for local files that stand in for published ones."""
-    given = settings["dataset"].files.items()
-    return " ".join(f"--file {shlex.quote(f'{key}={Path(path).expanduser()}')}" for key, path in given)
-
-
-def fetched_folder():
-    """Flag that tells ingestion where a published dataset lies."""
-    return (
-        f"--files {Path(rules.fetch.output.manifest).parent}" if dataset_files() == rules.fetch.output.manifest else ""
-    )
-
-
-def selection(name):
-    """Flags that choose the rows of a set from a split."""
-    options = {"seed": config.get("seed", 0)} | config["sets"][name]
-    given = [(key, options[key]) for key in ("lowest_per_composition", "rank_by", "take", "seed") if key in options]
-    return " ".join(f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in given)
 
 
 def compositions_of(name, section="sample"):

@@ -27,12 +27,12 @@ rule compare_pair:
     shell:
         r"""
         unimat compare \
-            --a {params.a} \
-            --b {params.b} \
+            --a {params.a:q} \
+            --b {params.b:q} \
             --settings {params.settings:q} \
-            --out-json {output.summary} \
-            --out-pairs {output.pairs} \
-            >{log} 2>&1
+            --out-json {output.summary:q} \
+            --out-pairs {output.pairs:q} \
+            >{log:q} 2>&1
         """
 
 

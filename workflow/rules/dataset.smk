@@ -21,11 +21,11 @@ rule fetch:
     shell:
         r"""
         unimat fetch \
-            --dataset {params.dataset} \
-            --out {params.out} \
-            {params.given} \
-            {resources.mirror} \
-            >{log} 2>&1
+            --dataset {params.dataset:q} \
+            --out {params.out:q} \
+            {params.given:q} \
+            {resources.mirror:q} \
+            >{log:q} 2>&1
         """
 
 
@@ -61,10 +61,10 @@ rule ingest:
         r"""
         unimat ingest \
             --settings {params.settings:q} \
-            {params.files} \
+            {params.files:q} \
             --processes {threads} \
-            --out {params.out} \
-            >{log} 2>&1
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """
 
 

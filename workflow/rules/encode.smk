@@ -27,10 +27,10 @@ rule encode:
     shell:
         r"""
         unimat encode \
-            --train {input.train} \
-            --val {input.val} \
-            --test {input.test} \
+            --train {input.train:q} \
+            --val {input.val:q} \
+            --test {input.test:q} \
             --settings {params.settings:q} \
-            --out {params.out} \
-            >{log} 2>&1
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """

@@ -19,15 +19,15 @@ rule reference:
         runtime=growing(120),
     params:
         settings=lambda wildcards: as_json("hull", only=["reference"]),
-        relaxed=lambda wildcards, input: [f"--relaxed {Path(path).parent.name}={path}" for path in input.relaxed],
+        relaxed=lambda wildcards, input: relaxed_flags(input.relaxed),
         out=subpath(output.reference, parent=True),
     shell:
         r"""
         unimat reference \
             --settings {params.settings:q} \
-            {params.relaxed} \
-            --out {params.out} \
-            >{log} 2>&1
+            {params.relaxed:q} \
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """
 
 
@@ -46,7 +46,7 @@ use rule reference as further_reference with:
         reference=any_of(settings["hull"].references),
     params:
         settings=lambda wildcards: further_reference_settings(wildcards.reference),
-        relaxed=lambda wildcards, input: [f"--relaxed {Path(path).parent.name}={path}" for path in input.relaxed],
+        relaxed=lambda wildcards, input: relaxed_flags(input.relaxed),
         out=subpath(output.reference, parent=True),
 
 
@@ -65,7 +65,7 @@ use rule reference as reference_of_set with:
         set=any_of(sets_of("hull")),
     params:
         settings=lambda wildcards: as_json("hull", changed("hull", wildcards.set), only=["reference"]),
-        relaxed=lambda wildcards, input: [f"--relaxed {Path(path).parent.name}={path}" for path in input.relaxed],
+        relaxed=lambda wildcards, input: relaxed_flags(input.relaxed),
         out=subpath(output.reference, parent=True),
 
 
@@ -85,7 +85,7 @@ use rule reference as further_reference_of_set with:
         reference=r"[^/]+",
     params:
         settings=lambda wildcards: further_reference_settings(wildcards.reference, wildcards.set),
-        relaxed=lambda wildcards, input: [f"--relaxed {Path(path).parent.name}={path}" for path in input.relaxed],
+        relaxed=lambda wildcards, input: relaxed_flags(input.relaxed),
         out=subpath(output.reference, parent=True),
 
 
@@ -115,22 +115,22 @@ rule hull_set:
         runtime=growing(240),
     params:
         settings=lambda wildcards: as_json("hull", changed("hull", wildcards.set)),
-        references=lambda wildcards, input: [f"--reference {path}" for path in [input.reference, *input.references]],
-        known=lambda wildcards, input: [f"--known {path}" for path in [input.known, *input.more_known]],
+        references=lambda wildcards, input: flags("reference", [input.reference, *input.references]),
+        known=lambda wildcards, input: flags("known", [input.known, *input.more_known]),
         cache=f"results/{config['run']}/work/hull",
         out=subpath(output.stability, parent=True),
     shell:
         r"""
         unimat hull \
-            --relaxed {input.relaxed} \
-            {params.references} \
-            {params.known} \
+            --relaxed {input.relaxed:q} \
+            {params.references:q} \
+            {params.known:q} \
             --settings {params.settings:q} \
-            --set {wildcards.set} \
+            --set {wildcards.set:q} \
             --processes {threads} \
-            --cache {params.cache} \
-            --out {params.out} \
-            >{log} 2>&1
+            --cache {params.cache:q} \
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """
 
 

@@ -26,16 +26,16 @@ rule match_set:
     shell:
         r"""
         unimat match \
-            --crystals {input.crystals} \
-            --truths {input.truths} \
+            --crystals {input.crystals:q} \
+            --truths {input.truths:q} \
             --by number \
-            --samples {params.samples} \
-            --set {wildcards.set} \
+            --samples {params.samples:q} \
+            --set {wildcards.set:q} \
             --settings {params.settings:q} \
             --processes {threads} \
-            --out {output.summary} \
-            --pairs {output.pairs} \
-            >{log} 2>&1
+            --out {output.summary:q} \
+            --pairs {output.pairs:q} \
+            >{log:q} 2>&1
         """
 
 

@@ -26,13 +26,13 @@ rule md_set:
     shell:
         r"""
         unimat md \
-            --crystals {input.relaxed} \
-            --stability {input.stability} \
+            --crystals {input.relaxed:q} \
+            --stability {input.stability:q} \
             --settings {params.settings:q} \
-            --work {params.work} \
-            --out {output.dynamics} \
-            --summary {output.summary} \
-            >{log} 2>&1
+            --work {params.work:q} \
+            --out {output.dynamics:q} \
+            --summary {output.summary:q} \
+            >{log:q} 2>&1
         """
 
 

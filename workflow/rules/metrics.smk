@@ -29,18 +29,18 @@ rule metrics_set:
     shell:
         r"""
         unimat metrics \
-            --crystals {input.crystals} \
-            --rejected {input.rejected} \
-            --reference {input.reference} \
-            --known {input.known} \
+            --crystals {input.crystals:q} \
+            --rejected {input.rejected:q} \
+            --reference {input.reference:q} \
+            --known {input.known:q} \
             --settings {params.settings:q} \
-            --set {wildcards.set} \
-            --cache {params.cache} \
+            --set {wildcards.set:q} \
+            --cache {params.cache:q} \
             --processes {threads} \
-            --out {output.metrics} \
-            --verdicts {output.verdicts} \
-            --verdicts-csv {output.csv} \
-            >{log} 2>&1
+            --out {output.metrics:q} \
+            --verdicts {output.verdicts:q} \
+            --verdicts-csv {output.csv:q} \
+            >{log:q} 2>&1
         """
 
 

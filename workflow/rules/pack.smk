@@ -30,14 +30,14 @@ rule pack:
     shell:
         r"""
         unimat pack \
-            {params.training} \
-            {params.model} \
+            {params.training:q} \
+            {params.model:q} \
             --sets {params.sets:q} \
-            --name {params.name} \
+            --name {params.name:q} \
             {resources.flags} \
-            --out {params.archive} \
-            >{log} 2>&1
-        cat {log}
+            --out {params.archive:q} \
+            >{log:q} 2>&1
+        cat {log:q}
         """
 
 
@@ -57,11 +57,11 @@ rule absorb:
     shell:
         r"""
         unimat absorb \
-            --collected {params.collected} \
-            {params.training} \
-            --out {params.model} \
+            --collected {params.collected:q} \
+            {params.training:q} \
+            --out {params.model:q} \
             --sets {params.sets:q} \
-            --sets-out {params.sets_out} \
-            >{log} 2>&1
-        cat {log}
+            --sets-out {params.sets_out:q} \
+            >{log:q} 2>&1
+        cat {log:q}
         """

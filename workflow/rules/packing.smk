@@ -11,16 +11,20 @@ def needed_to_pack():
 def training_flags():
     """Flags for the training of this run; none where a shipped model stands in for it."""
     if config.get("pretrained"):
-        return ""
-    encoded = f"results/{config['run']}/encoded"
-    flags = f"--encoded {encoded} --work {training_folder()}"
-    return f"{flags} --settings {shlex.quote(as_json('train'))} --model-settings {shlex.quote(as_json('model'))}"
+        return []
+    given = {
+        "encoded": f"results/{config['run']}/encoded",
+        "work": training_folder(),
+        "settings": as_json("train"),
+        "model-settings": as_json("model"),
+    }
+    return [word for name, value in given.items() for word in flags(name, [value])]
 
 
 def model_flag():
     """Flag for the trained model, if there is one."""
     model = f"results/{config['run']}/model/model.npz"
-    return f"--model {model}" if config.get("pretrained") or Path(model).is_file() else ""
+    return flags("model", [model] if config.get("pretrained") or Path(model).is_file() else [])
 
 
 def sample_settings():

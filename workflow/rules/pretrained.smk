@@ -21,7 +21,7 @@ rule train:
         out=subpath(output.model, parent=True),
     shell:
         r"""
-        unimat pretrained {params.name} \
-            --out {params.out} \
-            >{log} 2>&1
+        unimat pretrained {params.name:q} \
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """

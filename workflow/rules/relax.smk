@@ -30,13 +30,13 @@ rule relax_shard:
     shell:
         r"""
         unimat relax \
-            --crystals {input.crystals} \
-            --shard {params.shard} \
+            --crystals {input.crystals:q} \
+            --shard {params.shard:q} \
             --settings {params.settings:q} \
-            --work {params.work} \
-            {params.cache} \
-            --out {output.relaxed} \
-            >{log} 2>&1
+            --work {params.work:q} \
+            {params.cache:q} \
+            --out {output.relaxed:q} \
+            >{log:q} 2>&1
         """
 
 
@@ -68,11 +68,11 @@ rule gather:
     shell:
         r"""
         unimat gather \
-            --shards {input.shards} \
-            --like {input.crystals} \
-            --out {output.relaxed} \
-            --summary {output.summary} \
-            >{log} 2>&1
+            --shards {input.shards:q} \
+            --like {input.crystals:q} \
+            --out {output.relaxed:q} \
+            --summary {output.summary:q} \
+            >{log:q} 2>&1
         """
 
 

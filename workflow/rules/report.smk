@@ -15,7 +15,7 @@ rule configuration:
     params:
         values=lambda wildcards: effective_configuration(),
     shell:
-        "printf '%s\\n' {params.values:q} >{output.config} 2>{log}"
+        "printf '%s\\n' {params.values:q} >{output.config:q} 2>{log:q}"
 
 
 rule report:
@@ -60,12 +60,12 @@ rule report:
     shell:
         r"""
         unimat report \
-            --run-dir {params.run_dir} \
+            --run-dir {params.run_dir:q} \
             --settings {params.settings:q} \
-            --config {input.config} \
-            --benchmarks {params.benchmarks} \
-            --out {output.page} \
-            --headline {output.headline} \
-            --figures {output.figures} \
-            >{log} 2>&1
+            --config {input.config:q} \
+            --benchmarks {params.benchmarks:q} \
+            --out {output.page:q} \
+            --headline {output.headline:q} \
+            --figures {output.figures:q} \
+            >{log:q} 2>&1
         """

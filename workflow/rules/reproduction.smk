@@ -27,10 +27,10 @@ rule reproduction:
     shell:
         r"""
         unimat reproduction \
-            --run-dir {params.run_dir} \
+            --run-dir {params.run_dir:q} \
             --settings {params.settings:q} \
-            --config {input.config} \
-            --benchmarks {params.benchmarks} \
-            --out {params.out} \
-            >{log} 2>&1
+            --config {input.config:q} \
+            --benchmarks {params.benchmarks:q} \
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """

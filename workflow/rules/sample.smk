@@ -28,10 +28,10 @@ rule sample_set:
     shell:
         r"""
         {resources.launcher} unimat sample \
-            --model {input.model} \
+            --model {input.model:q} \
             --settings {params.settings:q} \
-            --out {params.out} \
-            >{log} 2>&1
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """
 
 

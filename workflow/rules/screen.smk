@@ -30,12 +30,12 @@ rule screen_set:
     shell:
         r"""
         unimat screen \
-            --judged {params.judged} \
+            --judged {params.judged:q} \
             --settings {params.settings:q} \
             --relax {params.relax:q} \
             --processes {threads} \
-            --out {params.out} \
-            >{log} 2>&1
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """
 
 
@@ -62,10 +62,10 @@ rule agreement_set:
     shell:
         r"""
         unimat agreement \
-            --a {params.a} \
-            --b {params.b} \
-            --out {params.out} \
-            >{log} 2>&1
+            --a {params.a:q} \
+            --b {params.b:q} \
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """
 
 

@@ -22,10 +22,10 @@ rule select_set:
     shell:
         r"""
         unimat select \
-            --crystals {input.crystals} \
-            {params.rows} \
-            --out {params.out} \
-            >{log} 2>&1
+            --crystals {input.crystals:q} \
+            {params.rows:q} \
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """
 
 
@@ -46,9 +46,9 @@ rule compositions:
     shell:
         r"""
         unimat compositions \
-            --crystals {input.crystals} \
-            --out {output.formulas} \
-            >{log} 2>&1
+            --crystals {input.crystals:q} \
+            --out {output.formulas:q} \
+            >{log:q} 2>&1
         """
 
 
@@ -74,11 +74,11 @@ rule convert_set:
         r"""
         unimat convert \
             {input.crystals:q} \
-            {output.crystals} \
+            {output.crystals:q} \
             --settings {params.settings:q} \
             --processes {threads} \
-            --rejected {output.rejected} \
-            >{log} 2>&1
+            --rejected {output.rejected:q} \
+            >{log:q} 2>&1
         """
 
 
@@ -108,8 +108,8 @@ rule airss_set:
         unimat airss \
             --settings {params.settings:q} \
             --processes {threads} \
-            --out {params.out} \
-            >{log} 2>&1
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """
 
 

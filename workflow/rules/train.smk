@@ -31,10 +31,10 @@ rule train:
     shell:
         r"""
         {resources.launcher} unimat train \
-            --encoded {params.encoded} \
+            --encoded {params.encoded:q} \
             --settings {params.settings:q} \
             --model-settings {params.model:q} \
-            --work {params.work} \
-            --out {params.out} \
-            >{log} 2>&1
+            --work {params.work:q} \
+            --out {params.out:q} \
+            >{log:q} 2>&1
         """
