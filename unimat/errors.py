@@ -36,6 +36,8 @@ REJECTION_REASONS = {
     "degenerate_lattice": "the cell has no volume, or a length or angle that is not finite",
     "duplicate_id": "the material_id was already used by an earlier row",
     "no_atoms": "the crystal has no atoms",
+    "not_periodic": "a molecule, a slab or an isolated atom: not periodic in three directions",
+    "contradicts_source": "what was read differs from what the source says of it (formula, sites, volume)",
     "structure_missing": "the table lists the crystal, but no structure of it was found",
     "not_in_table": "the structure is there, but the table does not list it",
     "too_large": "the text of the structure is longer than any crystal of use",

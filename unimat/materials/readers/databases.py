@@ -1,7 +1,7 @@
 """ASE databases, read some hundred rows at a time."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from unimat.materials.ingest_settings import SPLITS
 from unimat.materials.readers.arrays import plain_value, scaled_positions
 from unimat.materials.readers.opening import one_line, told_if_broken
 from unimat.materials.readers.records import Columns, Record
+from unimat.materials.readers.stated import stated_of
 
 _ROWS = 500  # ASE fetches all the rows of a selection at once
 _SQLITE = b"SQLite format 3\x00"
@@ -57,7 +58,7 @@ def _has_systems(path: Path) -> bool:
 def _rows(database: Any) -> Iterator[Any]:
     last = max((row.id for row in database.select(sort="-id", limit=1, columns=["id"], include_data=False)), default=0)
     for start in range(0, last, _ROWS):
-        yield from database.select([("id", ">", start), ("id", "<=", start + _ROWS)], include_data=False)
+        yield from database.select([("id", ">", start), ("id", "<=", start + _ROWS)])
 
 
 def _record(origin: str, row: Any, columns: Columns) -> Record:
@@ -72,4 +73,15 @@ def _record(origin: str, row: Any, columns: Columns) -> Record:
         content = CrystalRejected("unreadable", one_line(error))
     split = pairs.get("split")
     properties = {name: plain_value(row.get(name)) for name in columns.properties}
-    return Record(material_id, f"{origin}:{row.id}", content, split if split in SPLITS else None, properties)
+    stated = {"pbc": row.pbc.tolist(), **stated_of([pairs, _data(row)])}
+    return Record(material_id, f"{origin}:{row.id}", content, split if split in SPLITS else None, properties, stated)
+
+
+def _data(row: Any) -> Mapping[str, Any]:
+    """What was stored beside the atoms: `info` of ASE's CIF reader, say, which holds its occupancies."""
+    try:
+        data = row.data
+    except (ValueError, TypeError, LookupError, AttributeError):  # not of ASE's form: says nothing
+        return {}
+    inner = data.get("info")
+    return {**(inner if isinstance(inner, Mapping) else {}), **data}

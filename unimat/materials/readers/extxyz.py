@@ -12,6 +12,7 @@ from unimat.materials.ingest_settings import SPLITS
 from unimat.materials.readers.arrays import plain_value, scaled_positions
 from unimat.materials.readers.opening import MAX_TEXT, one_line, opened_text, told_if_broken, too_large
 from unimat.materials.readers.records import Columns, Record
+from unimat.materials.readers.stated import stated_of
 
 
 def extxyz_records(path: Path, columns: Columns) -> Iterator[Record]:
@@ -64,13 +65,18 @@ def _record(path: Path, index: int, frame: str | CrystalRejected, columns: Colum
     try:
         atoms = _atoms(frame)
         material_id = _id_as_written(frame, name) or str(atoms.info.get(name, made))
+        if not atoms.cell.any():
+            raise CrystalRejected("not_periodic", "no Lattice: a molecule or an isolated atom, not a crystal")
         content = Crystal(material_id, atoms.cell.array, atoms.numbers, scaled_positions(atoms))
+    except CrystalRejected as rejection:
+        return Record(material_id, origin, rejection)
     except Exception as error:  # ASE's reader raises nearly every built-in exception on malformed text
         return Record(material_id, origin, CrystalRejected("unreadable", f"extxyz: {one_line(error)}"))
     found = {**(atoms.calc.results if atoms.calc else {}), **atoms.info}  # energies become a calculator's results
     split = found.get("split")
     properties = {each: plain_value(found.get(each)) for each in columns.properties}
-    return Record(material_id, origin, content, split if split in SPLITS else None, properties)
+    stated = {"pbc": atoms.pbc.tolist(), **stated_of([atoms.info, atoms.arrays])}
+    return Record(material_id, origin, content, split if split in SPLITS else None, properties, stated)
 
 
 def _atoms(frame: str) -> Any:

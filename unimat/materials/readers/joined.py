@@ -13,6 +13,7 @@ from unimat.materials.ingest_settings import SPLITS
 from unimat.materials.readers.arrow_table import arrow_batches
 from unimat.materials.readers.opening import plain_name, told_if_broken
 from unimat.materials.readers.records import ID_NAMES, Columns, Record
+from unimat.materials.readers.stated import is_formula_name
 from unimat.materials.readers.tables import Table, table_at
 
 _CHUNK = 8192  # rows of a CSV file made into one Arrow array
@@ -24,8 +25,9 @@ def joined_records(
     """Records of `structures` with the properties of the table's rows of the same id, then rows without a structure.
 
     A structure's id is looked up as it is, else its last part: `by_id/000006a8c4` finds the row 000006a8c4. The record
-    then has the row's id. To be rejected are structures that the table does not list (not_in_table), a second structure
-    of one row and a second row of one id (duplicate_id), and rows without a structure (structure_missing).
+    then has the row's id, and the first column of formulas is compared with what is read. To be rejected are structures
+    that the table does not list (not_in_table), a second structure of one row and a second row of one id
+    (duplicate_id), and rows without a structure (structure_missing).
 
     In memory are the table's columns in question and 17 bytes a row, and of the structures the one at hand.
 
@@ -55,7 +57,9 @@ class _Rows:
         named = {self._id: "id_column", self._key: "key", **dict.fromkeys(columns.properties, "properties")}
         for name, setting in named.items():
             table.require(name, setting)
-        self._cells, self._faults = _read(table, (*named, *([self._split] if self._split else [])))
+        formulas = [name for name in table.header if is_formula_name(name) and table.header.count(name) == 1]
+        self._stated = formulas[:1]
+        self._cells, self._faults = _read(table, tuple(dict.fromkeys([*named, *self._also])))
         for name in (self._id, self._key):
             with told_if_broken(table.path, f"a table with ids in {name!r}", pa.ArrowException):
                 self._cells[name] = self._cells[name].cast(pa.string())
@@ -64,6 +68,10 @@ class _Rows:
         self._order = np.argsort(hashes, kind="stable")  # of equal names the first row comes first
         self._hashes = hashes[self._order]
         self._taken = np.zeros(len(hashes), bool)
+
+    @property
+    def _also(self) -> list[str]:
+        return [*([self._split] if self._split else []), *self._stated]
 
     def joined(self, structure: Record) -> Record:
         """`structure` with the properties of its row, or rejected."""
@@ -114,6 +122,7 @@ class _Rows:
             self._faults.get(row, structure.content),
             split if split in SPLITS else structure.split,
             {**structure.properties, **properties},
+            {**structure.stated, **{name: cells[name] for name in self._stated}},
         )
 
 

@@ -7,14 +7,17 @@ from typing import Any
 
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.ingest_settings import SPLITS
-from unimat.materials.readers.entries import content_of, is_crystal
+from unimat.materials.readers.entries import ASE, content_of, is_crystal
 from unimat.materials.readers.records import ID_NAMES, STRUCTURE_NAMES, Columns, Record
+from unimat.materials.readers.stated import stated_of
 
 log = logging.getLogger("unimat.readers")
 _IDS = (*ID_NAMES, "mat_id", "entry_id", "jid", "immutable_id")
 _STRUCTURES = (*STRUCTURE_NAMES, "atoms", "computed_structure_entry", "attributes")
 _LISTS = ("entries", "structures", "data")  # keys of a list of entries, or of one entry
 _ABOUT = ("meta", "links", "included", "jsonapi", "response_message", "x-optimade")  # keys of what is no entry
+
+_ASE = ("ids", "nextid")  # keys beside the rows of ASE's JSON databases
 
 
 class Entries:
@@ -43,6 +46,8 @@ class Entries:
             yield self._record(None, value, key)
         elif key in _ABOUT and not isinstance(value, str) and not _is_entry(value):
             self._next_page = self._next_page or (key == "links" and isinstance(value, Mapping) and value.get("next"))
+        elif key in _ASE and isinstance(value, int):
+            return
         elif key in ("columns", "index") and not isinstance(value, Mapping):
             self._header.setdefault(key, []).append(value)
         elif key is not None and self._is_column(key, value):
@@ -79,6 +84,8 @@ class Entries:
     def _record(self, key: str | None, value: Any, split: str | None = None) -> Record:
         number, self._n = self._n, self._n + 1
         structure, parts = _parts(value, self._columns.structure)
+        if key and isinstance(value, Mapping) and value.keys() >= set(ASE):  # of an ASE database: the row's number
+            key = _first(parts, ID_NAMES) or f"{self._path.name.split('.')[0]}-{key}"
         material_id = _first(parts, (self._columns.material_id,)) or key or _first(parts, _IDS)
         material_id = f"{self._path.name.split('.')[0]}-{number}" if material_id is None else str(material_id)
         given = split or _first(parts, ("split",))
@@ -89,6 +96,7 @@ class Entries:
             content_of(_with_line_ends(structure), material_id),
             given if given in SPLITS else None,
             {name: _first(parts, (name,)) for name in self._columns.properties},
+            stated_of(part for part in parts if not is_crystal(part)),
         )
 
 
@@ -104,15 +112,22 @@ def _is_entry(value: Any) -> bool:
 
 def _parts(value: Any, name: str | None = None) -> tuple[Any, list[Mapping[str, Any]]]:
     """The structure of an entry, and the objects that may hold its properties, the outermost first."""
-    if not isinstance(value, Mapping) or is_crystal(value):
-        return value, [value] if isinstance(value, Mapping) else []
+    if not isinstance(value, Mapping):
+        return value, []
+    if is_crystal(value):
+        return value, [value, *_inner(value)]
     name = name or next((each for each in _STRUCTURES if each in value), None)
     if name not in value:
         keys = ", ".join(map(str, value))[:200]
         wanted = f"no {name!r}" if name else "no structure"
         return CrystalRejected("unreadable", f"{wanted} in this entry; its keys: {keys}"), [value]
     structure, inner = _parts(value[name]) if isinstance(value[name], Mapping) else (value[name], [])
-    return structure, [value, *(each for each in [value.get("data")] if isinstance(each, Mapping)), *inner]
+    return structure, [value, *_inner(value), *inner]
+
+
+def _inner(value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = [value[name] for name in ("data", "key_value_pairs") if isinstance(value.get(name), Mapping)]
+    return [*found, *(part["info"] for part in found if isinstance(part.get("info"), Mapping))]
 
 
 def _first(parts: list[Mapping[str, Any]], names: tuple[str | None, ...]) -> Any:

@@ -21,6 +21,7 @@ class Record:
         content: CIF or POSCAR text, a `Crystal`, None where the source has nothing, or why the reader had to reject it.
         split: the source's own split, or None.
         properties: property values by the source's column names; the cells of a CSV file are text.
+        stated: what the source says of the crystal beside its structure, to compare (see `stated.check_stated`).
     """
 
     material_id: str
@@ -28,6 +29,7 @@ class Record:
     content: str | Crystal | CrystalRejected | None
     split: str | None = None
     properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    stated: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

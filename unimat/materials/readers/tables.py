@@ -16,6 +16,7 @@ from unimat.materials.readers.csv_table import Row, csv_header, csv_rows
 from unimat.materials.readers.entries import OPTIMADE, content_of
 from unimat.materials.readers.opening import one_line, plain_name
 from unimat.materials.readers.records import ID_NAMES, STRUCTURE_NAMES, Columns, Record
+from unimat.materials.readers.stated import is_stated_name
 
 SUFFIXES = (".csv", ".feather", ".arrow", ".parquet")
 
@@ -108,23 +109,30 @@ def _crystal_table_record(table: CrystalTable, index: int, origin: str) -> Recor
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-    """Columns of one table: ids (None if there are none), structures, properties, and the split if there is one."""
+    """Columns of one table: ids (None if there are none), structures, properties, and the split if there is one.
+
+    Attributes:
+        stated: what the table says of the crystals beside their structures.
+    """
 
     material_id: str | None
     structure: tuple[str, ...]
     properties: tuple[str, ...]
     split: str | None
+    stated: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        named = (self.material_id, *self.structure, *self.properties, self.split)
+        named = (self.material_id, *self.structure, *self.properties, self.split, *self.stated)
         return tuple(dict.fromkeys(name for name in named if name))
 
 
 def _layout(table: Table, columns: Columns) -> _Layout:
     structure = _structure_columns(table, columns)
     material_id = columns.material_id or table.usual(ID_NAMES)
-    layout = _Layout(material_id, structure, columns.properties, table.usual(("split",)))
+    beside = [name for name in table.header if is_stated_name(name) and table.header.count(name) == 1]
+    stated = tuple(name for name in beside if name not in (material_id, *structure))
+    layout = _Layout(material_id, structure, columns.properties, table.usual(("split",)), stated)
     for name in layout.wanted:
         table.require(name, "id_column" if name == material_id else "properties")
     return layout
@@ -156,6 +164,7 @@ def _records(table: Table, layout: _Layout) -> Iterator[Record]:
             fault or content_of(_structure(row, layout), material_id),
             split if split in SPLITS else None,
             {name: row[name] for name in layout.properties},
+            {name: row[name] for name in layout.stated if row[name] is not None},
         )
 
 

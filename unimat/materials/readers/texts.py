@@ -5,17 +5,21 @@ import dataclasses
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
 from unimat.materials.readers.cif import crystal_of_cif
+from unimat.materials.readers.ordered import check_ordered
 from unimat.materials.readers.poscar import crystal_of_poscar
 from unimat.materials.readers.records import Record
+from unimat.materials.readers.stated import check_stated
 
 
 def crystal_of(record: Record) -> Crystal:
     """Crystal of `record`, with the record's properties.
 
     Raises:
-        CrystalRejected: if its reader says so, or its text cannot be read or is no ordered crystal of elements.
+        CrystalRejected: if its reader says so, its text cannot be read, it is no ordered crystal of elements, or the
+            source says something else of it than what was read.
     """
     content = record.content
+    check_ordered(record.stated)
     if isinstance(content, CrystalRejected):
         raise content
     if content is None or (isinstance(content, str) and not content.strip()):
@@ -23,6 +27,8 @@ def crystal_of(record: Record) -> Crystal:
     if isinstance(content, str):
         parse = crystal_of_cif if is_cif(content) else crystal_of_poscar
         content = parse(content, record.material_id)
+    if record.stated:
+        check_stated(content, record.stated)
     return dataclasses.replace(content, properties=record.properties)
 
 

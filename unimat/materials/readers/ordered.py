@@ -1,0 +1,108 @@
+"""Fields beside a structure that say whether it is an ordered crystal, periodic in three directions.
+
+Many forms keep occupancies, or what is periodic, apart from sites and cell: a slab or a solid solution then looks like
+a crystal to whoever reads these two alone.
+"""
+
+import ast
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from unimat.errors import CrystalRejected
+
+FULL_OCCUPANCY_WITHIN = 1e-3
+_PERIODIC = frozenset({"pbc", "periodic", "periodic_boundary_conditions", "dimension_types", "nperiodic_dimensions"})
+_OCCUPANCY = re.compile(r"(atom_|atomic_|partial_|site_|atom_site_)?(occu|occupancy|occupancies)|site_occ")
+_ORDERED = frozenset({"is_ordered", "ordered"})
+_FEATURES = frozenset({"structure_features"})  # OPTIMADE's list of all that makes a structure no ordered crystal
+_KIND = frozenset({"config_type"})  # in training sets of force fields
+_FALSE = frozenset({"f", "false", "0", ".false.", "no"})
+_TRUE = frozenset({"t", "true", "1", ".true.", "yes"})
+
+
+def is_ordered_name(name: str) -> bool:
+    """Whether a column, key or array of that name says if a structure is ordered and periodic."""
+    plain = name.strip().lower()
+    return plain in _PERIODIC | _ORDERED | _FEATURES | _KIND or _OCCUPANCY.fullmatch(plain) is not None
+
+
+def check_ordered(stated: Mapping[str, Any]) -> None:
+    """Refuse what one of the fields calls disordered, or not periodic in three directions.
+
+    Args:
+        stated: value by the source's own names, as `is_ordered_name` knows them.
+
+    Raises:
+        CrystalRejected: not_periodic or partial_occupancy, with the field and its value.
+    """
+    for name, value in stated.items():
+        plain = name.strip().lower()
+        if plain in _PERIODIC:
+            _check_periodic(name, value, is_count=plain == "nperiodic_dimensions")
+        elif plain in _KIND and str(value).lower().replace("_", "") == "isolatedatom":
+            raise CrystalRejected("not_periodic", f"{name} is {value}: an atom in a box, not a crystal")
+        elif plain in _FEATURES and _listed(value):
+            raise CrystalRejected("partial_occupancy", f"{name} is {_said(_listed(value))}: not an ordered crystal")
+        elif plain in _ORDERED and _flag(value) is False:
+            raise CrystalRejected("partial_occupancy", f"{name} is {_said(value)}")
+        elif _OCCUPANCY.fullmatch(plain):
+            _check_full(name, value)
+
+
+def _check_periodic(name: str, value: Any, is_count: bool) -> None:
+    if is_count:
+        is_periodic = value is None or str(value).strip() in ("3", "3.0", "")
+    else:
+        is_periodic = not any(_flag(each) is False for each in _listed(value))
+    if not is_periodic:
+        said = _said(value)
+        raise CrystalRejected("not_periodic", f"{name} is {said}, and a crystal is periodic in three directions")
+
+
+def _listed(value: Any) -> list[Any]:
+    """The items of a list, of an array, of a text such as "T T F" or "[1, 1, 0]", or the one value."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return re.findall(r"[^\s,;'\"\[\](){}]+", value)
+    return np.ravel(np.asarray(value, object)).tolist()
+
+
+def _flag(value: Any) -> bool | None:
+    """Truth value of a flag in any spelling; None where it is not one."""
+    text = str(int(value) if isinstance(value, float) and value in (0, 1) else value).strip().lower()
+    return True if text in _TRUE else False if text in _FALSE else None
+
+
+def _check_full(name: str, value: Any) -> None:
+    for share in _shares(value):
+        if not abs(share - 1) <= FULL_OCCUPANCY_WITHIN:
+            raise CrystalRejected("partial_occupancy", f"{name} is {_said(value)}: a site with a share of {share:g}")
+
+
+def _shares(value: Any) -> Iterator[float]:
+    """Every share of a site in nested lists and objects; of an object of element to share those above 0."""
+    if isinstance(value, Mapping):
+        numbers = [each for each in value.values() if isinstance(each, int | float | np.number)]
+        yield from (float(each) for each in numbers if each != 0)
+        for each in value.values():
+            if not isinstance(each, int | float | np.number):
+                yield from _shares(each)
+    elif isinstance(value, list | tuple | np.ndarray):
+        for each in value:
+            yield from _shares(each)
+    elif isinstance(value, str):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):  # words say nothing of shares
+            text = value if value.lstrip()[:1] in "[{(" else f"[{','.join(value.split())}]"
+            yield from _shares(ast.literal_eval(text))
+    elif isinstance(value, int | float | np.number):
+        yield float(value)
+
+
+def _said(value: Any) -> str:
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    return " ".join(str(value).split())[:80]
