@@ -16,9 +16,10 @@ from pymatgen.core import Lattice, Structure
 from unimat import cli, crystal_table
 from unimat.crystal_table import CrystalTable, from_crystals
 from unimat.errors import UserError
-from unimat.materials.dynamics.choose import best, read_stability
+from unimat.materials.dynamics.choose import RANKED_BY, best
 from unimat.materials.dynamics.frames import read_parts
 from unimat.materials.dynamics.settings import MdSettings
+from unimat.materials.judged import read_stability
 from unimat.materials.structures import from_structure
 from unimat.settings import load_settings
 
@@ -143,11 +144,12 @@ def test_the_best_are_the_converged_ones_of_lowest_decomposition_energy():
 def test_a_stability_table_that_is_none_is_told_in_one_line(tmp_path, content):
     if content:
         (tmp_path / "stability.parquet").write_bytes(content)
-    with pytest.raises(UserError, match=r"stability.parquet (is no table of stabilities|does not exist)"):
+    with pytest.raises(UserError, match=r"stability.parquet (is not readable as Parquet|does not exist)"):
         read_stability(tmp_path / "stability.parquet")
-    pd.DataFrame({"material_id": ["a"]}).to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(UserError, match="make it again with unimat hull"):
-        read_stability(tmp_path / "other.parquet")
+    (tmp_path / "other").mkdir()
+    pd.DataFrame({"material_id": ["a"]}).to_parquet(tmp_path / "other/stability.parquet")
+    with pytest.raises(UserError, match=r"no column 'decomposition_energy'.*make it again with `unimat hull`"):
+        read_stability(tmp_path / "other/stability.parquet", ("material_id", RANKED_BY))
 
 
 def test_time_steps_of_the_paper():

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import zipfile
 
 import pytest
@@ -10,7 +9,7 @@ from file_server import CONTENT, Server, blob_id, running_server  # noqa: F401 -
 
 from unimat.cli import main
 from unimat.errors import UserError
-from unimat.files import git_blob_id
+from unimat.files import git_blob_id, read_json
 from unimat.materials import download as download_module
 from unimat.materials.datasets import CARBON_24, MP_20, SILICON_CARBON, Dataset, OtherForm, PublishedFile
 from unimat.materials.fetch import fetch_dataset, read_manifest
@@ -29,7 +28,7 @@ def test_downloads_are_checked_and_described(server, tmp_path):
     manifest = fetch_dataset(dataset_at(server), tmp_path)
     for name, body in CONTENT.items():
         assert (tmp_path / name).read_bytes() == body
-    assert manifest == json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest == read_json(tmp_path / "manifest.json")
     assert manifest["complete"]
     entry = manifest["files"][0]
     assert entry["source"] == f"{server}/train.csv"

@@ -1,6 +1,7 @@
 """Files appear whole or not at all."""
 
 import hashlib
+import json
 import subprocess
 
 import pytest
@@ -83,3 +84,32 @@ def test_checksums_against_hashlib_and_git(tmp_path):
     # The blob id of the empty file, known to everybody who uses git.
     (tmp_path / "empty").touch()
     assert git_blob_id(tmp_path / "empty") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+
+
+def test_json_that_was_changed_is_told_and_other_spacing_is_not(tmp_path):
+    path = tmp_path / "stability.json"
+    write_json(path, {"rate": 0.25, "of": 8, "names": ["ä", None, True]})
+    assert read_json(path) == {"rate": 0.25, "of": 8, "names": ["ä", None, True]}
+    text = path.read_text(encoding="utf-8")
+    path.write_text(json.dumps(json.loads(text)), encoding="utf-8")
+    assert read_json(path)["rate"] == 0.25
+    path.write_text(text.replace("0.25", "0.26"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"stability.json was changed after it was written .* with `unimat hull`"):
+        read_json(path)
+    value = json.loads(path.read_text(encoding="utf-8"))
+    del value["content_sha256"]  # as the message says for a change that is meant
+    path.write_text(json.dumps(value), encoding="utf-8")
+    assert read_json(path)["rate"] == 0.26
+
+
+def test_the_digest_of_json_is_that_of_its_plainest_form(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": [1.5]})
+    found = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["content_sha256"]
+    assert found == hashlib.sha256(b'{"b":1,"a":[1.5]}').hexdigest()
+
+
+def test_json_that_lacks_a_key_or_is_no_mapping_is_told(tmp_path):
+    for text in ("{}", "[]", "null"):
+        (tmp_path / "a.json").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match="has no key 'set'"):
+            read_json(tmp_path / "a.json", ("set",))

@@ -152,7 +152,7 @@ def test_reference_round_trip_and_refusals(tmp_path):
     assert back.energy_type == CHGNET
     assert [entry.energy for entry in back.entries] == [entry.energy for entry in SI_C.entries]
     (tmp_path / "broken.parquet").write_bytes((tmp_path / "reference.parquet").read_bytes()[:100])
-    with pytest.raises(UserError, match="no hull reference"):
+    with pytest.raises(UserError, match="not readable as Parquet"):
         reference.read(tmp_path / "broken.parquet")
     with pytest.raises(UserError, match="no elemental phase of C"):
         reference.refuse_missing_elements(phases(("Si", -5.0), ("SiC", -7.5)))

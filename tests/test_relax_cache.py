@@ -3,6 +3,7 @@
 import dataclasses
 import fcntl
 import json
+import logging
 import multiprocessing
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unimat.checked_lines import line_of, values_of
 from unimat.crystal_table import Crystal, from_crystals, write
 from unimat.materials.relax import shard
 from unimat.materials.relax.content import content_key, settings_text
@@ -128,6 +130,49 @@ def test_lines_that_are_none_are_passed_over(engine, tmp_path):
     assert len(read_lines(tmp_path)) == 2
     Journal(tmp_path, "b")
     assert set((tmp_path / "results-b.jsonl").read_bytes().splitlines(True)) <= set(whole.splitlines(True))
+
+
+def edited(path: Path, change) -> None:
+    path.write_text("".join(change(line) for line in path.read_text().splitlines(keepends=True)))
+
+
+WITHOUT_END = lambda line: line.replace("\n", " ")  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: line.replace('"energy_per_atom": -', '"energy_per_atom": -1'),
+        lambda line: line[:20] + ("a" if line[20] != "a" else "b") + line[21:],
+        lambda line: line_of({**values_of(line.encode()), "relaxation": {"a later version's": 1}}),
+        lambda line: line_of({**values_of(line.encode()), "structure": {"a later version's": 1}}),
+        lambda line: line_of({"key": values_of(line.encode())["key"], "result": None}),
+        WITHOUT_END,
+    ],
+)
+@pytest.mark.parametrize("place", ["own", "others", "cache"])
+def test_a_changed_line_or_one_of_another_version_is_relaxed_again(engine, tmp_path, caplog, change, place):
+    table, folders = from_crystals(crystals(3)), {"work": tmp_path / "work", "cache": tmp_path / "cache"}
+    first = shard.relax_shard(table, RelaxSettings(), **folders)
+    work, cache = (sorted(folders[name].glob("results-*.jsonl"))[0] for name in ("work", "cache"))
+    edited(cache if place == "cache" else work, change)
+    (work if place == "cache" else cache).unlink()
+    if place == "others":
+        work.rename(folders["work"] / "results-another.jsonl")
+    with caplog.at_level(logging.WARNING):
+        second = shard.relax_shard(table, RelaxSettings(), **folders)
+    assert engine.calls == 6
+    assert second.arrow.equals(first.arrow)
+    told = ("broken lines dropped", "their crystals are relaxed again")
+    assert change is WITHOUT_END or any(each in caplog.text for each in told)
+
+
+def test_lines_of_the_version_before_checksums_are_taken(engine, tmp_path):
+    table = from_crystals(crystals(3))
+    first = shard.relax_shard(table, RelaxSettings(), tmp_path)
+    edited(tmp_path / "results-all.jsonl", lambda line: json.dumps(values_of(line.encode())) + "\n")
+    assert shard.relax_shard(table, RelaxSettings(), tmp_path).arrow.equals(first.arrow)
+    assert engine.calls == 3
 
 
 def hold(folder: Path, seconds: float) -> None:

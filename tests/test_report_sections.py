@@ -1,7 +1,6 @@
 """Sections of the report: the paper's values, rates by size, failures, cost, distributions; and with pieces missing."""
 
 import dataclasses
-import json
 import shutil
 
 import numpy as np
@@ -11,6 +10,7 @@ from report_run import N_GENERATED, write_run
 
 from unimat import crystal_table
 from unimat.crystal_table import Rejected
+from unimat.files import read_json, write_json
 from unimat.report.blocks import Missing, Section, Table
 from unimat.report.elements import element_shares, elements_figure
 from unimat.report.page import make_report
@@ -244,9 +244,9 @@ def test_energies_that_are_no_numbers_leave_the_page_whole(run_dir, tmp_path):
     frame[["decomposition_energy", "e_form_per_atom", "e_above_hull"]] = np.nan
     frame.to_parquet(path, index=False)
     comparison = folder / "compare/generated_vs_test.json"
-    numbers = json.loads(comparison.read_text()) | {"n_pairs": 0, "n_compositions": 0}
+    numbers = read_json(comparison) | {"n_pairs": 0, "n_compositions": 0}
     numbers["delta_e_form"] = {"value": None, "low": None, "high": None}
-    comparison.write_text(json.dumps(numbers))
+    write_json(comparison, numbers)
     pd.read_parquet(comparison.with_suffix(".parquet")).head(0).to_parquet(comparison.with_suffix(".parquet"))
     html = make_report(read_run(folder), ReportSettings(), folder / "report.html").html
     assert "no two converged crystals of one composition" in html

@@ -149,7 +149,8 @@ def replaced(path, content):
         (lambda path: path.unlink(), r"shard-00001\.arrow is missing"),
         (lambda path: replaced(path, path.read_bytes()[:-100]), r"has \d+ bytes, \d+ in encoding\.json"),
         (lambda path: replaced(path, path.read_bytes() + b"x"), r"has \d+ bytes, \d+ in encoding\.json"),
-        (lambda path: replaced(path, bytes(path.stat().st_size)), "not a shard of encoded crystals"),
+        (lambda path: replaced(path, bytes(path.stat().st_size)), "is not what was written"),
+        (lambda path: replaced(path, path.read_bytes().replace(b"\x06", b"\x07", 1)), "is not what was written"),
     ],
 )
 def test_damaged_shards_are_named_with_the_remedy(dataset, damage, message):
@@ -166,7 +167,7 @@ def test_file_of_another_table_in_place_of_a_shard_is_named(dataset):
     with pa.ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table)
     index = read_json(dataset / "encoding.json")
-    index["shards"]["train"]["files"][0]["bytes"] = path.stat().st_size
+    index["shards"]["train"]["files"][0] |= {"bytes": path.stat().st_size, "sha256": sha256(path)}
     (dataset / "encoding.json").write_text(json.dumps(index))
     with pytest.raises(UserError, match="not a shard of encoded crystals"):
         EncodedSplit(dataset, "train")

@@ -7,9 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unimat.crystal_table import STRUCTURE_COLUMNS, CrystalTable
-from unimat.errors import UserError
-from unimat.files import existing, written_whole
+from unimat import parquet
+from unimat.crystal_table import CrystalTable, checked, refuse_other_schema
 
 BATCH = 8192  # crystals; some 10 MB at 30 atoms each
 
@@ -21,13 +20,10 @@ def batches(path: str | Path, rows: int = BATCH) -> Iterator[CrystalTable]:
         UserError: if the file is missing, is not readable Parquet or is no crystal table.
     """
     schema = _crystal_schema(path)
-    try:
-        # Buffered ahead, it would keep every byte of the file until the end.
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            for batch in file.iter_batches(rows, use_threads=False):
-                yield CrystalTable(pa.Table.from_batches([batch]).replace_schema_metadata(schema.metadata))
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not readable as Parquet (truncated?); delete it and make it again") from error
+    # Buffered ahead, it would keep every byte of the file until the end.
+    with parquet.opened(path, pre_buffer=False, buffer_size=1 << 20) as file:
+        for batch in file.iter_batches(rows, use_threads=False):
+            yield checked(pa.Table.from_batches([batch]).replace_schema_metadata(schema.metadata), path)
 
 
 def empty_like(path: str | Path) -> CrystalTable:
@@ -38,7 +34,7 @@ def empty_like(path: str | Path) -> CrystalTable:
 def n_rows(path: str | Path) -> int:
     """Number of crystals in a file, from its footer."""
     _crystal_schema(path)
-    return pq.read_metadata(path).num_rows
+    return parquet.n_rows(path)
 
 
 class Writer:
@@ -70,20 +66,13 @@ def writing(path: str | Path, empty: CrystalTable, compression: str = "zstd") ->
         empty: a table without rows (or whose rows do not matter) that has the columns, units and metadata.
     """
     schema = empty.with_metadata().arrow.schema
-    with written_whole(path) as unfinished, pq.ParquetWriter(unfinished, schema, compression=compression) as file:
+    with parquet.writing(path, schema, compression) as file:
         writer = Writer(file)
         yield writer
         writer.flush()
 
 
 def _crystal_schema(path: str | Path) -> pa.Schema:
-    try:
-        schema = pq.read_schema(existing(path))
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not readable as Parquet (truncated?); delete it and make it again") from error
-    missing = [name for name in STRUCTURE_COLUMNS if name not in schema.names]
-    if missing:
-        raise UserError(
-            f"{path} is no crystal table: column {missing[0]!r} is missing; `unimat ingest` makes one from any format"
-        )
+    schema = parquet.read_schema(path)
+    refuse_other_schema(schema, path)
     return schema

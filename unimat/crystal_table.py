@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet as pq
 
+from unimat import parquet
 from unimat.errors import UserError
-from unimat.files import existing, written_whole
 
 FORMAT = 1
 METADATA_KEY = b"unimat"
@@ -29,6 +28,7 @@ STRUCTURE_FIELDS = (
     pa.field("frac_coords", pa.list_(pa.float64()), nullable=False),
 )
 STRUCTURE_COLUMNS = tuple(field.name for field in STRUCTURE_FIELDS)
+MAKE_ANEW = "`unimat ingest` makes a crystal table from any format"
 REJECTED_FIELDS = (
     pa.field("material_id", pa.string()),
     pa.field("source", pa.string(), metadata={"description": "file and row that the crystal came from"}),
@@ -211,19 +211,48 @@ def read(path: str | Path) -> CrystalTable:
     Raises:
         UserError: if the file is missing, is not readable Parquet (truncated, say) or is no crystal table.
     """
-    arrow = _read_parquet(path)
-    missing = [name for name in STRUCTURE_COLUMNS if name not in arrow.column_names]
-    if missing:
-        raise UserError(
-            f"{path} is no crystal table: column {missing[0]!r} is missing; `unimat ingest` makes one from any format"
-        )
+    return checked(parquet.read(path), path)
+
+
+def checked(arrow: pa.Table, path: str | Path) -> CrystalTable:
+    """The rows of a file as a crystal table.
+
+    Raises:
+        UserError: if a column of the structure is missing, of another type, or does not fit the others.
+    """
+    refuse_other_schema(arrow.schema, path)
+    try:
+        for index, field in enumerate(STRUCTURE_FIELDS):
+            column = arrow.column(field.name)
+            if column.null_count:
+                raise UserError(f"{path}: {field.name!r} has {column.null_count} empty values; {MAKE_ANEW}")
+            if column.type != field.type:  # another program's: large strings, wider integers
+                place = arrow.schema.get_field_index(field.name)
+                arrow = arrow.set_column(place, STRUCTURE_FIELDS[index], column.cast(field.type))
+    except pa.ArrowException as error:
+        raise UserError(f"{path}: column {field.name!r} is no {field.type} ({error}); {MAKE_ANEW}") from error
+    atoms, numbers = (pa.compute.list_value_length(arrow.column(name)) for name in ("atomic_numbers", "frac_coords"))
+    if not pa.compute.all(pa.compute.equal(pa.compute.multiply(atoms, 3), numbers), min_count=0).as_py():
+        raise UserError(f"{path}: 'frac_coords' are not three numbers for each of 'atomic_numbers'; {MAKE_ANEW}")
     return CrystalTable(arrow)
+
+
+def refuse_other_schema(schema: pa.Schema, path: str | Path) -> None:
+    """UserError if a file with these columns and metadata is no crystal table."""
+    missing = [name for name in STRUCTURE_COLUMNS if name not in schema.names]
+    if missing:
+        raise UserError(f"{path} is no crystal table: column {missing[0]!r} is missing; {MAKE_ANEW}")
+    try:
+        metadata = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise UserError(f"{path}: the table's metadata are no JSON mapping; {MAKE_ANEW}")
 
 
 def write(table: CrystalTable, path: str | Path) -> None:
     """Write `table` to `path`, whole or not at all."""
-    with written_whole(path) as unfinished:
-        pq.write_table(table.with_metadata().arrow, unfinished, compression="zstd")
+    parquet.write(table.with_metadata().arrow, path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,19 +267,12 @@ class Rejected:
 
 def write_rejected(rows: Iterable[Rejected], path: str | Path) -> None:
     columns = [dataclasses.asdict(row) for row in rows]
-    with written_whole(path) as unfinished:
-        pq.write_table(pa.Table.from_pylist(columns, schema=pa.schema(REJECTED_FIELDS)), unfinished)
+    parquet.write(pa.Table.from_pylist(columns, schema=pa.schema(REJECTED_FIELDS)), path)
 
 
 def read_rejected(path: str | Path) -> list[Rejected]:
-    return [Rejected(**row) for row in _read_parquet(path).to_pylist()]
-
-
-def _read_parquet(path: str | Path) -> pa.Table:
-    try:
-        return pq.read_table(existing(path))
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not readable as Parquet (truncated?); delete it and make it again") from error
+    """The rows of a rejected table; UserError as `parquet.read`."""
+    return [Rejected(**row) for row in parquet.read(path, [field.name for field in REJECTED_FIELDS]).to_pylist()]
 
 
 def _flat(table: pa.Table, name: str) -> np.ndarray:

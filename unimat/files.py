@@ -5,11 +5,44 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from unimat.errors import UserError
+
+CONTENT = "content_sha256"  # key of a JSON file's own digest
+# Which command makes a file of this name.
+MADE_BY = {
+    "card.json": "ingest",
+    "train.parquet": "ingest",
+    "val.parquet": "ingest",
+    "test.parquet": "ingest",
+    "encoding.json": "encode",
+    "training.json": "train",
+    "history.csv": "train",
+    "speed.csv": "train",
+    "model.npz": "train",
+    "sampling.json": "sample",
+    "metrics.json": "metrics",
+    "verdicts.parquet": "metrics",
+    "relaxed.parquet": "relax",
+    "relaxed.json": "gather",
+    "reference.parquet": "reference",
+    "reference.json": "reference",
+    "stability.parquet": "hull",
+    "stability.json": "hull",
+    "stability_by_reference.parquet": "hull",
+    "verdict_flips.parquet": "hull",
+    "screen.json": "screen",
+    "agreement.parquet": "agreement",
+    "agreement.json": "agreement",
+    "dynamics.parquet": "md",
+    "dynamics.json": "md",
+    "prediction.parquet": "match",
+    "prediction.json": "match",
+    "manifest.json": "fetch",
+}
 
 
 @contextlib.contextmanager
@@ -37,16 +70,41 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as strict JSON (no NaN: use null), keys in the order given."""
+    """Write `value` as strict JSON (no NaN: use null), keys in the order given, and a mapping's digest as its last."""
+    if isinstance(value, dict):
+        value = {**value, CONTENT: content_digest(value)}
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """Parsed JSON of `path`; UserError if it is missing or broken."""
+def read_json(path: str | Path, needed: Iterable[str] = ()) -> Any:
+    """Parsed JSON of `path`, without its digest.
+
+    Args:
+        needed: keys that a mapping must have.
+
+    Raises:
+        UserError: if the file is missing, broken, or not what `write_json` wrote. A file without a digest, made by
+            hand or by another program, is read as it is.
+    """
     try:
-        return json.loads(existing(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); make it again") from error
+        value = json.loads(existing(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, IsADirectoryError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); {remedy(path)}") from error
+    written = value.pop(CONTENT, None) if isinstance(value, dict) else None
+    if written is not None and written != content_digest(value):
+        raise UserError(
+            f"{path} was changed after it was written (its {CONTENT} does not fit); {remedy(path)}, "
+            f"or remove {CONTENT} from it if the change is meant"
+        )
+    for key in needed:
+        if not isinstance(value, dict) or key not in value:
+            raise UserError(f"{path} has no key {key!r}: it is another file than is needed here; {remedy(path)}")
+    return value
+
+
+def content_digest(value: Any) -> str:
+    """SHA-256 of what JSON says, however it is spaced."""
+    return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode()).hexdigest()
 
 
 def existing(path: str | Path) -> Path:
@@ -55,6 +113,12 @@ def existing(path: str | Path) -> Path:
     if not path.exists():
         raise UserError(f"{path} does not exist; check the name, or run the stage that makes it")
     return path
+
+
+def remedy(path: str | Path) -> str:
+    """How a broken file is made again, in words."""
+    command = MADE_BY.get(Path(path).name)
+    return f"delete it and make it again with `unimat {command}`" if command else "delete it and make it again"
 
 
 def sha256(path: str | Path) -> str:

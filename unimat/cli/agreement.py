@@ -20,14 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat.files import write_json, written_whole
+    from unimat import parquet
+    from unimat.files import write_json
     from unimat.materials.agreement import agreement, matched, read_side
 
     a, b = read_side(args.a), read_side(args.b)
     frame = matched(a, b)
     numbers = agreement(frame, a, b)
-    with written_whole(args.out / "agreement.parquet") as unfinished:
-        frame.to_parquet(unfinished, index=False)
+    parquet.write_frame(frame, args.out / "agreement.parquet")
     write_json(args.out / "agreement.json", numbers)
     held = numbers["held"]["stable"]
     logging.getLogger("unimat.agreement").info(

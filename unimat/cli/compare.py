@@ -24,23 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    import pandas as pd
-
-    from unimat.files import existing, read_json, write_json, written_whole
+    from unimat import parquet
+    from unimat.files import write_json
     from unimat.materials.compare import comparison, no_common_composition, refuse_different_references
     from unimat.materials.convergence import convergence
+    from unimat.materials.judged import FORMATION_ENERGIES, read_stability, read_summary
     from unimat.materials.pairs import all_pairs
     from unimat.materials.stability_settings import CompareSettings
     from unimat.settings import load_settings
 
     settings = load_settings(CompareSettings, args.settings, "compare")
-    summaries = [read_json(folder / "stability.json") for folder in (args.a, args.b)]
+    summaries = [read_summary(folder / "stability.json") for folder in (args.a, args.b)]
     refuse_different_references(*summaries)
-    frames = [pd.read_parquet(existing(folder / "stability.parquet")) for folder in (args.a, args.b)]
+    frames = [read_stability(folder / "stability.parquet", FORMATION_ENERGIES) for folder in (args.a, args.b)]
     pairs = all_pairs(*frames)
     table = pairs.table(settings.max_pairs, settings.seed)
-    with written_whole(args.out_pairs) as unfinished:
-        table.to_parquet(unfinished, index=False)
+    parquet.write_frame(table, args.out_pairs)
     numbers = {
         "a": summaries[0]["set"],
         "b": summaries[1]["set"],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 EXAMPLE = (
     "unimat hull --relaxed sets/mine/relaxed.parquet --reference hull/reference.parquet "
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat import crystal_table
+    from unimat import crystal_table, parquet
     from unimat.files import write_json
     from unimat.materials import hull, reference
     from unimat.materials.novelty import novelty
@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> None:
     new = novelty(list(frames.values()), table, known, settings, processes=args.processes, cache=args.cache)
     frames = {name: new.added_to(frame) for name, frame in frames.items()}
     flips = verdict_flips(frames, hulls)
-    _write(next(iter(frames.values())), args.out / "stability.parquet")
-    _write(hull.by_reference(frames), args.out / "stability_by_reference.parquet")
-    _write(flips, args.out / "verdict_flips.parquet")
+    parquet.write_frame(next(iter(frames.values())), args.out / "stability.parquet")
+    parquet.write_frame(hull.by_reference(frames), args.out / "stability_by_reference.parquet")
+    parquet.write_frame(flips, args.out / "verdict_flips.parquet")
     summary = hull.summary_of_all(frames, args.set, table, hulls, flips, settings) | {"novelty": new.summary}
     write_json(args.out / "stability.json", summary)
     for each in summary["references"]:
@@ -77,10 +77,3 @@ def run(args: argparse.Namespace) -> None:
             "%s: %d stable and %d metastable of %d against %r",
             args.set, each["stable"]["count"], each["metastable"]["count"], summary["n_generated"], each["reference"],
         )  # fmt: skip
-
-
-def _write(frame: "pd.DataFrame", path: Path) -> None:
-    from unimat.files import written_whole
-
-    with written_whole(path) as unfinished:
-        frame.to_parquet(unfinished, index=False)

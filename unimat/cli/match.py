@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat import crystal_table
+    from unimat import crystal_table, parquet
     from unimat.errors import UserError
-    from unimat.files import write_json, written_whole
+    from unimat.files import write_json
     from unimat.materials.prediction_settings import PredictionSettings
     from unimat.settings import load_settings
 
@@ -50,8 +50,6 @@ def run(args: argparse.Namespace) -> None:
         if len(table) == 0:
             raise UserError(f"{path} holds no crystals; there is nothing to match")
 
-    import pyarrow.parquet as pq
-
     from unimat.materials.prediction import evaluate
     from unimat.materials.prediction_pairs import samples_of_truths
 
@@ -59,8 +57,7 @@ def run(args: argparse.Namespace) -> None:
     if n_without:
         log.warning("%d of %d crystals are samples of no truth and are left out", n_without, len(crystals))
     prediction = evaluate(args.name, crystals, truths, samples, settings, args.processes)
-    with written_whole(args.pairs) as unfinished:
-        pq.write_table(prediction.table, unfinished, compression="zstd")
+    parquet.write(prediction.table, args.pairs)
     summary = {**prediction.summary, "by": args.by, "n_of_no_truth": n_without}
     write_json(args.out, summary)
     log.info("%s", summary_line(summary))

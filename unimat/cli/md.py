@@ -37,11 +37,12 @@ def run(args: argparse.Namespace) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     from unimat import crystal_table
     from unimat.files import write_json
-    from unimat.materials.dynamics.choose import best, read_stability
+    from unimat.materials.dynamics.choose import RANKED_BY, best
     from unimat.materials.dynamics.engine import make_md_engine
     from unimat.materials.dynamics.table import dynamics
+    from unimat.materials.judged import read_stability
 
-    stability = read_stability(args.stability) if args.stability else None
+    stability = read_stability(args.stability, ("material_id", RANKED_BY)) if args.stability else None
     chosen = best(crystal_table.read(args.crystals), stability, settings.take)
     table, summary = dynamics(chosen, make_md_engine(settings), settings, args.work, args.out.parent)
     crystal_table.write(table, args.out)

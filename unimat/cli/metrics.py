@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> None:
         )
     known = _read(args.known, processes)[0] if args.known else None
 
+    from unimat import parquet
     from unimat.files import write_json
     from unimat.materials.metrics.evaluate import evaluate
     from unimat.materials.metrics.table_text import table_text
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     name = args.name or Path(args.crystals).stem
     metrics = evaluate(name, crystals, reference, known, rejected, settings, processes, args.cache)
     if args.verdicts:
-        _write_parquet(metrics.verdicts, args.verdicts)
+        parquet.write(metrics.verdicts, args.verdicts)
     if args.verdicts_csv:
         _write_csv(metrics.verdicts, args.verdicts_csv)
     if args.out:
@@ -92,15 +93,6 @@ def _read(path: str, processes: int, rejected: str | None = None) -> "tuple[Crys
     from unimat.materials.ingest import read_crystals
 
     return read_crystals(Path(path), None, processes)
-
-
-def _write_parquet(table: "pa.Table", path: str) -> None:
-    import pyarrow.parquet as pq
-
-    from unimat.files import written_whole
-
-    with written_whole(path) as unfinished:
-        pq.write_table(table, unfinished, compression="zstd")
 
 
 def _write_csv(table: "pa.Table", path: str) -> None:

@@ -10,9 +10,10 @@ import pandas as pd
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, CrystalTable
 from unimat.errors import UserError
-from unimat.files import existing, read_json
+from unimat.files import existing
 from unimat.materials import matching
 from unimat.materials.agreement_ranks import rank_correlations
+from unimat.materials.judged import read_stability, read_summary
 
 VERDICTS = ("stable", "metastable")
 NOT_JUDGED = "not judged"
@@ -55,8 +56,8 @@ def read_side(folder: str | Path) -> Side:
     for name in ("stability.parquet", "stability.json", "relaxed.parquet"):
         if not (folder / name).exists():
             raise UserError(f"{folder} is not judged, {name} is missing; put the set among hull.sets (`unimat hull`)")
-    stability = pd.read_parquet(folder / "stability.parquet")
-    side = Side(stability, read_json(folder / "stability.json"), crystal_table.read(folder / "relaxed.parquet"))
+    stability, summary = read_stability(folder / "stability.parquet"), read_summary(folder / "stability.json")
+    side = Side(stability, summary, crystal_table.read(folder / "relaxed.parquet"))
     if side.relaxed.material_ids != stability["material_id"].tolist():
         raise UserError(f"{folder}: its tables are not of the same crystals; judge the set again")
     return side

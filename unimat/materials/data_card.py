@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from unimat import parquet
 from unimat.crystal_stream import batches, empty_like
 from unimat.crystal_table import CrystalTable, Rejected
 from unimat.errors import REJECTION_REASONS
@@ -142,7 +142,7 @@ def _properties(tables: Mapping[str, Path]) -> dict[str, Any]:
 
 def _property(name: str, unit: str, tables: Iterable[Path]) -> dict[str, Any]:
     # One column at a time: all of them would not fit where the rows are millions.
-    columns = [pq.read_table(path, columns=[name]).column(0) for path in tables]
+    columns = [parquet.read(path, [name]).column(0) for path in tables]
     n, n_null = sum(map(len, columns)), sum(column.null_count for column in columns)
     entry: dict[str, Any] = {"unit": unit, "with_value": {"count": n - n_null, "of": n}}
     if pa.types.is_floating(columns[0].type):  # a mean of space group numbers would mean nothing

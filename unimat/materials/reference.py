@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pymatgen.analysis.phase_diagram import PDEntry
 from pymatgen.core import Composition, Element
 
+from unimat import parquet
 from unimat.crystal_table import METADATA_KEY, Crystal, CrystalTable
 from unimat.errors import UserError
-from unimat.files import existing, written_whole
 from unimat.materials.references.entries import Entries, in_schema, table_of
 from unimat.materials.references.rows import checked
 
@@ -129,8 +128,7 @@ def write(reference: Reference, path: str | Path) -> None:
     about = {key: getattr(reference, key) for key in ABOUT}
     about["details"] = {"n_entries": len(reference.entries), "unimat": version("unimat"), **reference.details}
     table = reference.entries.table.replace_schema_metadata({METADATA_KEY: json.dumps(about)})
-    with written_whole(path) as unfinished:
-        pq.write_table(table, unfinished, compression="zstd")
+    parquet.write(table, path)
 
 
 def read(path: str | Path) -> Reference:
@@ -139,8 +137,8 @@ def read(path: str | Path) -> Reference:
     Raises:
         UserError: if the file is missing, unreadable or no reference table.
     """
+    table = parquet.read(path)
     try:
-        table = pq.read_table(existing(path))
         about = json.loads(table.schema.metadata[METADATA_KEY])
         known = {key: about[key] for key in ABOUT if key in about}
         return Reference(entries=Entries(in_schema(table)), **known)

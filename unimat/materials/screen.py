@@ -13,6 +13,7 @@ from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
 from unimat.files import existing
 from unimat.materials import matching
+from unimat.materials.judged import read_stability
 from unimat.materials.relax.shard import CARRIED_METADATA
 from unimat.materials.screen_settings import ScreenSettings
 
@@ -62,7 +63,7 @@ def read_judged(folder: str | Path, settings: ScreenSettings) -> Judged:
     for name in ("stability.parquet", "relaxed.parquet"):
         if not (folder / name).exists():
             raise UserError(f"{folder} is not judged, {name} is missing; put the set among hull.sets (`unimat hull`)")
-    stability = pd.read_parquet(folder / "stability.parquet")
+    stability = read_stability(folder / "stability.parquet")
     relaxed = crystal_table.read(folder / "relaxed.parquet")
     initial = crystal_table.read(folder / "crystals.parquet") if settings.start == "initial" else None
     for table in (relaxed, initial):

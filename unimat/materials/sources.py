@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from unimat import parquet
 from unimat.crystal_stream import empty_like
 from unimat.crystal_table import STRUCTURE_COLUMNS, CrystalTable
 from unimat.errors import UserError
@@ -166,11 +166,7 @@ def _crystal_table(path: Path) -> CrystalTable | None:
     """The crystal table at `path` without its rows; None if it is something else."""
     if path.suffix != ".parquet" or not path.is_file():
         return None
-    try:
-        names = pq.read_schema(path).names
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not readable as Parquet (truncated?); get it again") from error
-    return empty_like(path) if set(STRUCTURE_COLUMNS) <= set(names) else None
+    return empty_like(path) if set(STRUCTURE_COLUMNS) <= set(parquet.read_schema(path).names) else None
 
 
 def _table_fields(table: CrystalTable) -> dict[str, pa.Field]:

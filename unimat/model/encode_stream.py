@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from unimat import parquet
 from unimat.crystal_table import REJECTED_FIELDS, CrystalTable, Rejected
 from unimat.errors import UserError
 from unimat.files import write_json, written_whole
@@ -85,7 +85,7 @@ def _encoded(
 def _rejected_table(path: Path) -> Iterator[Callable[[list[Rejected]], None]]:
     """Function that adds rows to the rejected table at `path`."""
     schema = pa.schema(REJECTED_FIELDS)
-    with written_whole(path) as unfinished, pq.ParquetWriter(unfinished, schema) as file:
+    with parquet.writing(path, schema) as file:
 
         def reject(rows: list[Rejected]) -> None:
             if rows:

@@ -1,8 +1,8 @@
 """Files of an encoded split: shards in Arrow IPC, written as crystals stream in and read by mapping them into memory.
 
-A shard is one record batch, uncompressed, so that the arrays of `EncodedCrystals` are views of the file: opening
-costs nothing, and only pages that are asked for are read. The atoms of a crystal are one list of structs, since a
-padded column would give every crystal the width of the largest.
+A shard is one record batch, uncompressed, so that the arrays of `EncodedCrystals` are views of the file. Opening reads
+it once, for its checksum, and keeps nothing; later, only pages that are asked for are read. The atoms of a crystal are
+one list of structs, since a padded column would give every crystal the width of the largest.
 """
 
 import dataclasses
@@ -144,12 +144,14 @@ def open_shard(path: Path, shard: Shard) -> EncodedCrystals:
     """Crystals of a shard, in arrays that are views of the file.
 
     Raises:
-        UserError: if the file is missing, of another size or number of crystals than the index says, or broken.
+        UserError: if the file is missing, or not the one that the index speaks of.
     """
     if not path.is_file():
         raise UserError(f"{path} is missing; {REMEDY}")
     if (size := path.stat().st_size) != shard.bytes:
         raise UserError(f"{path} has {size} bytes, {shard.bytes} in encoding.json (truncated?); {REMEDY}")
+    if sha256(path) != shard.sha256:
+        raise UserError(f"{path} is not what was written (its SHA-256 is not that of encoding.json); {REMEDY}")
     try:
         crystals = _views(pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0))
     except (pa.ArrowException, OSError, KeyError, AttributeError, TypeError, ValueError) as error:

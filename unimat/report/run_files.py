@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
-from unimat import crystal_table
+from unimat import crystal_table, parquet
 from unimat.crystal_table import CrystalTable, Rejected
 from unimat.errors import UserError
 from unimat.files import existing, read_json
@@ -181,10 +179,7 @@ def _table(path: Path) -> CrystalTable | None:
 
 
 def _n_rows(path: Path) -> int:
-    try:
-        return pq.read_metadata(path).num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path) from error
+    return parquet.n_rows(path)
 
 
 def _rejected(path: Path) -> list[Rejected] | None:
@@ -192,16 +187,7 @@ def _rejected(path: Path) -> list[Rejected] | None:
 
 
 def _frame(path: Path) -> pd.DataFrame | None:
-    if not path.exists():
-        return None
-    try:
-        return pd.read_parquet(path)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path) from error
-
-
-def _unreadable(path: Path) -> UserError:
-    return UserError(f"{path} is not readable as Parquet (truncated?); delete it and make it again")
+    return parquet.read_frame(path) if path.exists() else None
 
 
 def _csv(path: Path) -> pd.DataFrame | None:

@@ -1,14 +1,10 @@
 """Which crystals are worth moving: the best that have converged."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
-from unimat.files import existing
 
 RANKED_BY = "decomposition_energy"
 
@@ -42,18 +38,6 @@ def best(table: CrystalTable, stability: pd.DataFrame | None, take: int | None) 
     return table.take(chosen).with_column(
         RANKED_BY, energies[chosen], "eV/atom", "of the relaxed crystal, from its set's judgement"
     )
-
-
-def read_stability(path: Path) -> pd.DataFrame:
-    """Ids and decomposition energies that `unimat hull` wrote.
-
-    Raises:
-        UserError: if the file is missing, or is no such table.
-    """
-    try:
-        return pd.read_parquet(existing(path), columns=["material_id", RANKED_BY])
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is no table of stabilities (truncated?); make it again with unimat hull") from error
 
 
 def _energies(table: CrystalTable, stability: pd.DataFrame | None) -> np.ndarray | None:

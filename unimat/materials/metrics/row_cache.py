@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet as pq
 
-from unimat.files import written_whole
+from unimat import parquet
+from unimat.errors import UserError
 
 log = logging.getLogger("unimat.metrics")
 
@@ -51,8 +51,8 @@ class RowCache:
         rows: dict[str, dict[str, Any]] = {}
         for path in sorted(self.folder.glob("*.parquet")) if self.folder else ():
             try:
-                table = pq.read_table(path, schema=self._schema)
-            except (pa.ArrowException, OSError) as error:
+                table = parquet.read(path, self._schema.names).cast(self._schema)
+            except (pa.ArrowException, UserError) as error:
                 log.warning("%s is not readable, what it held is computed again (%s)", path, error)
                 continue
             table = table.filter(pa.compute.is_in(table.column("key"), value_set=wanted))
@@ -68,8 +68,7 @@ class RowCache:
             return
         columns = [{"key": key, **row} for key, row in sorted(rows.items())]
         name = hashlib.sha256("".join(sorted(rows)).encode()).hexdigest()[:16]
-        with written_whole(self.folder / f"{name}.parquet") as unfinished:
-            pq.write_table(pa.Table.from_pylist(columns, schema=self._schema), unfinished, compression="zstd")
+        parquet.write(pa.Table.from_pylist(columns, schema=self._schema), self.folder / f"{name}.parquet")
 
     @property
     def _schema(self) -> pa.Schema:

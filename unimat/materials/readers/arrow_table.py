@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from unimat import parquet
 from unimat.errors import CrystalRejected
 from unimat.materials.readers.opening import MAX_TEXT, one_line, told_if_broken, too_large
 
@@ -50,7 +50,7 @@ def _form(path: Path) -> str:
 @contextlib.contextmanager
 def _opened(path: Path, indices: list[int] | None) -> Iterator[tuple[list[str], Iterator[pa.RecordBatch]]]:
     if _form(path) == "Parquet":
-        with pq.ParquetFile(path) as file:
+        with parquet.opened(path) as file:
             header = file.schema_arrow.names
             wanted = [header[index] for index in sorted(set(indices or []))]
             yield header, file.iter_batches(4 * ROWS, columns=wanted, use_threads=False)

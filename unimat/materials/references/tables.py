@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from unimat import parquet
 from unimat.crystal_table import METADATA_KEY
 from unimat.errors import UserError
 from unimat.files import sha256
@@ -87,10 +86,7 @@ def of_rows(rows: Rows, path: Path, settings: SourceSettings, source: str, n_pro
 
 
 def _is_reference(path: Path) -> bool:
-    try:
-        return METADATA_KEY in (pq.read_schema(path).metadata or {})
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not readable as Parquet; get it again") from error
+    return METADATA_KEY in (parquet.read_schema(path).metadata or {})
 
 
 def _with_input(found: Reference, path: Path) -> Reference:
@@ -102,7 +98,7 @@ def _frame(path: Path, columns: ColumnSettings) -> pd.DataFrame:
     names = (columns.entry_id, columns.formula, columns.energy)
     if path.suffix != ".parquet":
         return read_csv(path, names, "the columns that hull.reference.columns names")
-    table = pq.read_table(path)
+    table = parquet.read(path)
     for name in names:
         if name not in table.column_names:
             raise UserError(f"{path}: no column {name!r}; hull.reference.columns names {', '.join(names)}")
