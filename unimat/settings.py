@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+import math
+import re
 import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from unimat import strict_yaml
 from unimat.errors import UserError
 
 T = TypeVar("T")
+POWER_OF_TEN = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")  # 1e-4, without a point, is text to YAML 1.1
 
 
 def load_settings(kind: type[T], source: str | Path | dict[str, Any] | None, where: str = "settings") -> T:
@@ -55,18 +59,9 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") 
 
 
 def _parse(source: str | Path, where: str) -> dict[str, Any]:
-    text = str(source)
-    if not text.lstrip().startswith("{"):
-        path = Path(source)
-        if not path.is_file():
-            raise UserError(f"{where}: no file {text!r}; give a JSON or YAML file, or JSON text in braces")
-        text = path.read_text(encoding="utf-8")
-    import yaml  # JSON is YAML
-
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{where}: not valid JSON or YAML ({' '.join(str(error).split())})") from error
+    value = strict_yaml.load(source, where)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise UserError(f"{where}: expected a mapping of settings, found {type(value).__name__}")
     return value
@@ -118,12 +113,16 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if hint is Any:
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-4, without a point, as text
-        try:
-            return float(value)
-        except ValueError:
-            pass
+        return _finite(float(value), where)
+    if hint is float and isinstance(value, str) and POWER_OF_TEN.fullmatch(value):
+        return _finite(float(value), where)
     if hint in (int, str, bool) and type(value) is hint:
         return value
-    raise UserError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {value!r}")
+    quote = "; quote it" if hint is str and isinstance(value, bool | int | float) else ""
+    raise UserError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {value!r}{quote}")
+
+
+def _finite(value: float, where: str) -> float:
+    if not math.isfinite(value):
+        raise UserError(f"{where}: {value} is no finite number; give one")
+    return value

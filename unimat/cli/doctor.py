@@ -111,15 +111,13 @@ def _profile_file(name: str) -> Path:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
     from unimat.errors import UserError
     from unimat.files import existing
+    from unimat.strict_yaml import read_document
 
-    try:
-        values = yaml.safe_load(existing(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML ({str(error).splitlines()[0]}); mend it") from error
-    if values is not None and not isinstance(values, dict):
+    document = read_document(existing(path))
+    if document.mistakes:
+        raise UserError(document.mistakes[0])
+    if document.values is not None and not isinstance(document.values, dict):
         raise UserError(f"{path} holds no mapping of keys to values; give a configuration file")
-    return values or {}
+    return document.values or {}

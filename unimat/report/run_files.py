@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from unimat import crystal_table, parquet
 from unimat.crystal_table import CrystalTable, Rejected
@@ -13,6 +12,7 @@ from unimat.errors import UserError
 from unimat.files import existing, read_json
 from unimat.materials.reference import Reference
 from unimat.materials.reference import read as read_reference
+from unimat.strict_yaml import read_document
 
 SPLITS = ("train", "val", "test")
 
@@ -123,13 +123,12 @@ def read_run(folder: str | Path) -> RunFiles:
 
 def read_config(path: str | Path) -> dict[str, Any]:
     """Configuration of a YAML or JSON file; UserError if it is missing, broken or no mapping."""
-    try:
-        value = yaml.safe_load(existing(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML or JSON ({' '.join(str(error).split())})") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is no configuration: expected a mapping, found {type(value).__name__}")
-    return value
+    document = read_document(existing(path))
+    if document.mistakes:
+        raise UserError(document.mistakes[0])
+    if not isinstance(document.values, dict):
+        raise UserError(f"{path} is no configuration: expected a mapping, found {type(document.values).__name__}")
+    return document.values
 
 
 def _sets(folder: Path) -> dict[str, SetFiles]:
