@@ -57,7 +57,7 @@ def test_folder_is_read_recursively_by_relative_path(tmp_path):
 
 
 def test_folder_without_crystals_is_told(tmp_path):
-    with pytest.raises(UserError, match="holds no CIF or POSCAR file"):
+    with pytest.raises(UserError, match="holds no structure file"):
         list(records_of(tmp_path))
 
 

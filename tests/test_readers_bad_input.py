@@ -222,7 +222,7 @@ def test_files_that_cannot_be_opened_are_rows_to_reject(tmp_path):
     (tmp_path / "cut.cif.bz2").write_bytes(bz2.compress(CIF.encode())[:-9])
     (tmp_path / "cut.cif.xz").write_bytes(lzma.compress(CIF.encode())[:-9])
     os.mkfifo(tmp_path / "pipe.cif")
-    assert reasons(tmp_path) == {"bad": "unreadable", "cut": "unreadable", "good": 8}
+    assert reasons(tmp_path) == {"bad": "unreadable", "cut": "unreadable", "gone": "unreadable", "good": 8}
 
 
 def test_tables_of_crystals_with_a_broken_row(tmp_path):

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from unimat.errors import UserError
 from unimat.files import existing
-from unimat.materials.readers import archives, arrays, databases, extxyz, json_files, tables
+from unimat.materials.readers import archives, arrays, databases, extxyz, folders, json_files, tables
 from unimat.materials.readers.opening import plain_name, refuse_impostor
 from unimat.materials.readers.records import Columns, Record
 
 READABLE = (
-    "a folder or zip of CIF and POSCAR files; .cif; POSCAR, CONTCAR, .vasp; .csv, .feather, .arrow or .parquet with a "
-    "column of CIF, POSCAR or JSON text; a crystal table; .extxyz; .json, .jsonl or .json.zip of texts, pymatgen "
-    "entries or OPTIMADE structures; ASE's .db; CDVAE's .pt; text forms also as .gz, .bz2 and .xz"
+    "a folder, zip or tar of CIF and POSCAR files; .cif; POSCAR, CONTCAR, .vasp; .csv, .feather, .arrow or .parquet "
+    "with a column of CIF, POSCAR or JSON text; a crystal table; .extxyz; .json, .jsonl or .json.zip of texts, "
+    "pymatgen entries or OPTIMADE structures; ASE's .db; CDVAE's .pt; text forms also as .gz, .bz2 and .xz"
 )
 
 Reader = Callable[[Path, Columns], Iterator[Record]]
@@ -24,6 +24,7 @@ _TEXT_FORMS: dict[str, Reader] = {
     ".json": json_files.json_records,
     ".jsonl": json_files.json_records,
     ".ndjson": json_files.json_records,
+    ".tar": archives.tar_records,
 }
 _BINARY_FORMS: dict[str, Reader] = {
     ".feather": tables.table_records,
@@ -33,6 +34,7 @@ _BINARY_FORMS: dict[str, Reader] = {
     ".db": databases.ase_records,
     ".aselmdb": databases.ase_records,
     ".zip": archives.zip_records,
+    ".tgz": archives.tar_records,
 }
 _TOLD_BY_THE_READER = (tables.table_records, arrays.tensor_records)
 
@@ -58,7 +60,7 @@ def records_of(path: str | Path, columns: Columns | None = None) -> Iterator[Rec
 def _reader(path: Path) -> Reader:
     suffix, plain = path.suffix.lower(), Path(plain_name(path.name.lower()))
     reader = _TEXT_FORMS.get(plain.suffix) or _BINARY_FORMS.get(suffix)
-    if reader is None and archives.is_structure_file(plain.name):
+    if reader is None and folders.is_structure_file(plain.name):
         reader = archives.single_file_records
     if reader is None:
         raise UserError(f"{path} is of no form that can be read; readable: {READABLE}")

@@ -1,9 +1,9 @@
-"""Folders and zips of CIF and POSCAR files, one file in memory at a time."""
+"""Folders, zips and tars of structure files, one file in memory at a time."""
 
 import csv
 import dataclasses
 import functools
-import os
+import io
 import posixpath
 import re
 from collections.abc import Callable, Iterator
@@ -11,8 +11,10 @@ from pathlib import Path
 
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.readers.cif import texts_of_cif
+from unimat.materials.readers.folders import STRUCTURE_FILES, SUFFIXES, Folder, why_passed_over
 from unimat.materials.readers.json_files import json_records
 from unimat.materials.readers.opening import (
+    COMPRESSED,
     bounded,
     impostor,
     one_line,
@@ -21,36 +23,31 @@ from unimat.materials.readers.opening import (
     plain_name,
     told_if_broken,
 )
+from unimat.materials.readers.passed_over import PassedOver
 from unimat.materials.readers.records import Columns, Record
+from unimat.materials.readers.tars import tar_members
 from unimat.materials.readers.texts import is_cif
 from unimat.materials.readers.zips import BAD_MEMBER, json_members, opened_zip, read_member
 
-_SUFFIXES = (".cif", ".vasp", ".poscar", ".contcar")
-_NAMES = ("poscar", "contcar")
-
-
-def is_structure_file(name: str) -> bool:
-    """Whether a file of that name holds CIF or POSCAR text: x.cif, x.vasp, POSCAR, CONTCAR, POSCAR_x, x.poscar.
-
-    Hidden files are none: macOS leaves a `._x.cif` of its own beside each x.cif.
-    """
-    base = name.rpartition("/")[2].lower()
-    return not base.startswith(".") and (base.endswith(_SUFFIXES) or base.startswith(_NAMES))
+_ID_PROP = "id_prop.csv"
 
 
 def folder_records(folder: Path, columns: Columns) -> Iterator[Record]:
-    """Crystals of the CIF and POSCAR files below `folder`, by relative path; the id is that path without suffix.
+    """Crystals of the structure files below `folder`, by relative path; the id is that path without suffix.
 
     Properties come from an `id_prop.csv` in the folder, CGCNN's form: no header, an id and then, in their order, the
     properties asked for.
     """
-    path, properties = None, _properties_by_id(folder / "id_prop.csv", columns.properties)
-    for path in _structure_files(folder):
+    path, properties = None, _properties_by_id(folder / _ID_PROP, columns.properties)
+    for path, rejection in Folder(folder, beside=(_ID_PROP,)).files():
         name = path.relative_to(folder).as_posix()
+        if rejection:
+            yield Record(_stem(plain_name(name)), name, rejection)
+            continue
         for record in _text_records(plain_name(name), name, functools.partial(_read, path)):
             yield dataclasses.replace(record, properties=properties.get(record.material_id, {}))
     if path is None:
-        raise UserError(f"{folder} holds no CIF or POSCAR file (*.cif, *.vasp, POSCAR*, CONTCAR*)")
+        raise UserError(f"{folder} holds no structure file ({STRUCTURE_FILES})")
 
 
 def _properties_by_id(path: Path, names: tuple[str, ...]) -> dict[str, dict[str, str]]:
@@ -66,35 +63,53 @@ def single_file_records(path: Path, columns: Columns) -> Iterator[Record]:
 
 
 def zip_records(path: Path, columns: Columns) -> Iterator[Record]:
-    """Crystals of the CIF and POSCAR members of a zip, in order of name.
+    """Crystals of the structure files of a zip, in order of name; of its one JSON file if there are none.
 
     Raises:
         UserError: if the zip is truncated, holds none, or holds a member whose path leads out of it.
     """
+    passed_over = PassedOver(path.name)
     with opened_zip(path) as archive:
-        members = [each for each in archive.infolist() if not each.is_dir() and is_structure_file(each.filename)]
-        if not members:
+        files = sorted((each for each in archive.infolist() if not each.is_dir()), key=lambda each: each.filename)
+        reasons = [why_passed_over(each.filename) for each in files]
+        if all(reasons):
             if json_members(archive):
                 yield from json_records(path, columns)
                 return
-            raise UserError(f"{path} holds no CIF, POSCAR or JSON file")
-        for member in sorted(members, key=lambda each: each.filename):
-            name = member.filename
-            yield from _text_records(name, f"{path.name}/{name}", functools.partial(read_member, archive, member))
+            raise UserError(f"{path} holds no structure file ({STRUCTURE_FILES}) and no JSON file")
+        for member, reason in zip(files, reasons, strict=True):
+            if reason:
+                passed_over.add(member.filename, reason)
+                continue
+            read = functools.partial(read_member, archive, member)
+            yield from _member_records(path, member.filename, read)
+    passed_over.tell()
 
 
-def _structure_files(folder: Path) -> Iterator[Path]:
-    """Structure files below `folder`, sorted name by name; one folder's list of names at a time."""
-    try:
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read ({one_line(error)}); see to its permissions") from error
-    for entry in ordered:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _structure_files(Path(entry.path))
-        elif entry.is_file() and is_structure_file(plain_name(entry.name)):
-            yield Path(entry.path)
+def tar_records(path: Path, columns: Columns) -> Iterator[Record]:
+    """Crystals of the structure files of a tar archive, in its order.
+
+    Raises:
+        UserError: if the archive is truncated, holds none, or holds a member whose path leads out of it.
+    """
+    name = None
+    for name, read in tar_members(path):
+        yield from _member_records(path, name, read)
+    if name is None:
+        raise UserError(f"{path} holds no structure file ({STRUCTURE_FILES})")
+
+
+def _member_records(archive: Path, name: str, read: Callable[[], bytes]) -> Iterator[Record]:
+    """Records of one member of an archive, which may be compressed itself."""
+    plain, open_it = plain_name(name), COMPRESSED.get(posixpath.splitext(name)[1].lower())
+
+    def decompressed() -> bytes:
+        if open_it is None:
+            return read()
+        with open_it(io.BytesIO(read())) as stream:
+            return bounded(stream)
+
+    yield from _text_records(plain, f"{archive.name}/{name}", decompressed)
 
 
 def _read(path: Path) -> bytes:
@@ -143,4 +158,4 @@ def _structure_texts(text: str) -> dict[str, str]:
 
 def _stem(name: str) -> str:
     stem, suffix = posixpath.splitext(name)
-    return stem if suffix.lower() in _SUFFIXES else name
+    return stem if suffix.lower() in SUFFIXES else name

@@ -62,7 +62,7 @@ def refuse_impostor(path: Path) -> None:
     """
     raw, suffix = _head(path.open("rb")), path.suffix.lower()
     for magic, (due, name) in _MAGIC.items():
-        if raw.startswith(magic) and suffix != due:
+        if raw.startswith(magic) and suffix not in (due, ".tgz"):
             raise UserError(f"{path} is compressed ({name}), which its name does not say; add {due} to its name")
     with told_if_broken(path, "a file of crystals"):
         what = impostor(raw) or (impostor(_head(opened(path))) if suffix in COMPRESSED else None)

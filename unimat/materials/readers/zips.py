@@ -1,6 +1,7 @@
 """Zips that are read in place: nothing is unpacked, and one member at a time is in memory."""
 
 import re
+import stat
 import struct
 import zipfile
 from pathlib import Path
@@ -26,13 +27,14 @@ def opened_zip(path: Path) -> zipfile.ZipFile:
     except BAD_ARCHIVE as error:
         raise UserError(f"{path} is not readable as a zip ({one_line(error)}: truncated?); get it again") from error
     for member in archive.infolist():
-        if _leads_out(member.filename):
+        if leads_out(member.filename):
             archive.close()
             raise UserError(f"{path} has a member {member.filename!r}, whose path leads out of it; make the zip again")
     return archive
 
 
-def _leads_out(name: str) -> bool:
+def leads_out(name: str) -> bool:
+    """Whether the path of a member, unpacked, would lie outside the archive's folder."""
     name = name.replace("\\", "/")
     return name.startswith("/") or ".." in name.split("/") or re.match("[A-Za-z]:", name) is not None
 
@@ -47,6 +49,11 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         raise CrystalRejected("unreadable", "the member is encrypted; unpack it and bring the files")
     if member.file_size > MAX_TEXT:
         raise too_large(member.file_size)
+    if stat.S_ISLNK(member.external_attr >> 16):
+        to = archive.read(member).decode("utf-8", errors="replace")[:200]
+        raise CrystalRejected(
+            "unreadable", f"a link to {to}, not the file; make the zip without links (zip follows them)"
+        )
     with archive.open(member) as stream:
         return bounded(stream)
 
