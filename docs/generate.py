@@ -34,7 +34,9 @@ COMMANDS_INTRODUCTION = textwrap.dedent(
     `reference_split`).
 
     Exit codes: 0; 2 for bad input, told in one line (`--debug` shows the traceback); 75 for a training that was
-    asked to stop and can go on; 130 when interrupted.
+    asked to stop and can go on; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A signal ends a command within
+    seconds, and the processes that it started with it. Where there is no terminal, a long command writes a line of
+    progress into the log after 10, 30 and 60 seconds, and then every minute.
 
     """
 )

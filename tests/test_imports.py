@@ -30,7 +30,7 @@ def test_accelerator_half_imports_nothing_of_the_materials_half():
 
 # What a bare accelerator image has; Flax and Orbax bring yaml, and the last three are asked for only where they are.
 BARE = {"jax", "flax", "optax", "orbax", "numpy", "pandas", "pyarrow", "yaml"}
-OPTIONAL = {"tqdm", "tensorboardX", "tensorboard"}
+OPTIONAL = {"tqdm", "tensorboardX", "tensorboard", "psutil"}
 
 
 def test_accelerator_half_names_no_package_that_a_bare_image_lacks():
@@ -54,9 +54,9 @@ def test_accelerator_half_names_no_package_that_a_bare_image_lacks():
 def test_a_missing_tqdm_costs_the_bars_alone():
     hidden = "import sys; sys.modules['tqdm'] = None"
     code = (
-        f"{hidden}\nimport unimat.model.training_loop\nfrom unimat.progress import tqdm\n"
-        "with tqdm(total=3, desc='x') as bar:\n    bar.update(); bar.set_postfix(loss=1.0, refresh=False)\n"
-        "print(list(tqdm([1, 2])))"
+        f"{hidden}\nimport unimat.model.training_loop\nfrom unimat.progress import progress\n"
+        "with progress(total=3, desc='x') as bar:\n    bar.update(); bar.set_postfix(loss=1.0, refresh=False)\n"
+        "print(list(progress([1, 2])))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[1, 2]"

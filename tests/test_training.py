@@ -15,10 +15,11 @@ from model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 
 from unimat.errors import UserError
 from unimat.files import read_json
-from unimat.model import loader, networks, training
+from unimat.model import history as training_history
+from unimat.model import loader, networks, training, training_loop
 from unimat.model.checkpoints import Model
 from unimat.model.encoded import read_encoding
-from unimat.model.interruption import EXIT_CODE, Interrupted
+from unimat.model.interruption import EXIT_CODE, Interrupted, Interruption
 from unimat.model.loader import Loader
 from unimat.model.sampling import make_denoiser
 from unimat.model.settings import SampleSettings, TrainSettings
@@ -106,7 +107,7 @@ def test_finished_run_is_not_trained_again(dataset, straight, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killed_process_continues_to_the_same_bytes(dataset, straight, tmp_path, how):
     """The command line, killed in the middle and called again."""
     (tmp_path / "model.json").write_text(json.dumps(as_dict(TINY_MODEL)))
@@ -126,10 +127,44 @@ def test_killed_process_continues_to_the_same_bytes(dataset, straight, tmp_path,
     while not any((tmp_path / "work" / "checkpoints").glob("[0-9]*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(how)
-    assert process.wait(60) == (EXIT_CODE if how == signal.SIGTERM else -signal.SIGKILL)
+    assert process.wait(60) == (-signal.SIGKILL if how == signal.SIGKILL else EXIT_CODE)
     assert not (tmp_path / "model.npz").exists()
     assert subprocess.run(list(map(str, command)), check=False).returncode == 0
     assert same_bytes(straight, tmp_path)
+
+
+class AskedAt(Interruption):
+    """A request to stop that arrives before the loop looks for the n-th time."""
+
+    looks, n = 0, 0
+
+    @property
+    def asked(self):
+        type(self).looks += 1
+        return self.looks >= self.n
+
+
+def test_a_stop_at_any_moment_validation_included_continues_to_the_same_bytes(dataset, straight, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_loop, "Interruption", AskedAt)
+    # Eight steps are eight looks, and one batch in each of two validations is one more.
+    for n, stopped_after, rows in ((5, 4, [2]), (10, 8, [2, 4, 6])):
+        out = tmp_path / str(n)
+        monkeypatch.setattr(AskedAt, "n", n)
+        monkeypatch.setattr(AskedAt, "looks", 0)
+        with pytest.raises(Interrupted, match=f"after step {stopped_after}, "):
+            training.train(dataset, TINY_MODEL, TINY_TRAIN, out / "work", out)
+        written = [int(row["step"]) for row in rows_of(out / "work" / "history.csv")]
+        assert written == rows  # the row with the validation is not there yet
+        monkeypatch.setattr(AskedAt, "n", 10**6)
+        training.train(dataset, TINY_MODEL, TINY_TRAIN, out / "work", out)
+        assert same_bytes(straight, out)
+
+
+def test_a_row_that_was_written_again_stands_once(tmp_path):
+    history = training_history.Rows(tmp_path / "history.csv", ("step", "loss"), 0)
+    for step, loss in ((2, 1.0), (4, 0.5), (4, 0.25)):
+        history.add(step, {"loss": loss})
+    assert (tmp_path / "history.csv").read_text() == "step,loss\n2,1\n4,0.25\n"
 
 
 def test_time_limit_saves_and_stops(dataset, straight, tmp_path):

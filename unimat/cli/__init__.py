@@ -5,9 +5,10 @@ import errno
 import importlib
 import logging
 import os
+import signal
 import sys
 
-from unimat import __version__
+from unimat import __version__, signals
 from unimat.errors import UserError
 
 # The order of the science. Each command is a module of this package with `add_arguments(parser)` and
@@ -56,8 +57,26 @@ STORAGE = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 2 on bad input, 130 when interrupted."""
-    argv = sys.argv[1:] if argv is None else argv
+    """Run the command line; returns the exit code: 0, 2 on bad input, 75 for a training that can go on.
+
+    As a program, without `argv`, a signal that ends it does so within seconds, with 128 + the signal's number, and its
+    child processes end with it (`unimat.signals`). Called from Python, signals are left as they are.
+    """
+    if argv is not None:
+        return _run(argv)
+    name = f"unimat {next((word for word in sys.argv[1:] if not word.startswith('-')), '')}".strip()
+    try:
+        with signals.ending_on_signals():
+            return _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        signals.leave(signal.SIGINT)
+    except signals.Terminated as ended:
+        print(f"{name}: ended by {ended}", file=sys.stderr)
+        signals.leave(ended.number)
+
+
+def _run(argv: list[str]) -> int:
     args = _parse(argv)
     level = logging.DEBUG if args.debug else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -69,9 +88,6 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"unimat {args.command}: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"unimat {args.command}: interrupted", file=sys.stderr)
-        return 130
     except ModuleNotFoundError as error:
         if args.debug or (error.name or "").startswith("unimat"):
             raise

@@ -2,8 +2,9 @@
 
 Reads the folder that `unimat encode` wrote; writes model.npz, history.csv, speed.csv and training.json into --out,
 model.npz last. Checkpoints go to the working folder --work, and the same command continues from them after an
-interruption, to the same result. SIGTERM, or the setting time_limit_minutes, saves a checkpoint and ends with exit
-code 75. A working folder of other settings is refused, naming the setting, unless --fresh.
+interruption, to the same result. Ctrl-C, SIGTERM, SIGHUP, or the setting time_limit_minutes, saves a checkpoint and
+ends with exit code 75; a second Ctrl-C ends at once. A working folder of other settings is refused, naming the
+setting, unless --fresh.
 
 Over several hosts or processes, each runs this same command, --work lies where all of them see it, and process 0
 writes. They find each other by themselves in a Slurm step of several tasks and on a TPU pod; elsewhere

@@ -1,28 +1,28 @@
 """Records to crystals that later stages can use, or to rows of the rejected table; over processes where it pays."""
 
 import collections
-import concurrent.futures.process
 import dataclasses
+import functools
 import itertools
 import logging
 import math
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
-from unimat.errors import CrystalRejected, UserError
+from unimat.errors import CrystalRejected
 from unimat.materials.lattices import come_closer_than
+from unimat.materials.processes import Processes
 from unimat.materials.readers.records import Record
 from unimat.materials.readers.texts import crystal_of
 from unimat.materials.reduction import reduced
 from unimat.materials.structures import check_crystal
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
+from unimat.progress import progress
 
 log = logging.getLogger("unimat.ingest")
 CHUNK = 250  # crystals handed to a worker process at a time
@@ -167,11 +167,12 @@ def chunks_of(records: Iterable[Record], checks: Checks, n_processes: int = 1, w
     """
     parts, seen = _parts(records), set[str]()
     first = list(itertools.islice(parts, MIN_FOR_PROCESSES // CHUNK))
-    alone = n_processes == 1 or len(first) < MIN_FOR_PROCESSES // CHUNK
-    parts = itertools.chain(first, parts)
-    chunks = (_chunk(part, checks) for part in parts) if alone else _over_processes(parts, checks, n_processes)
-    with tqdm(desc=what, unit=" crystals", disable=None) as bar:
-        for chunk in chunks:
+    enough = len(first) >= MIN_FOR_PROCESSES // CHUNK
+    with (
+        Processes(n_processes if enough else 1, n_processes, worth=1) as pool,
+        progress(desc=what, unit="crystal") as bar,
+    ):
+        for chunk in pool.over(functools.partial(_chunk, checks=checks), itertools.chain(first, parts)):
             bar.update(chunk.n_read.total())
             yield _without_known_ids(chunk, seen)
 
@@ -180,22 +181,6 @@ def _parts(records: Iterable[Record]) -> Iterator[list[Record]]:
     records = iter(records)
     while part := list(itertools.islice(records, CHUNK)):
         yield part
-
-
-def _over_processes(parts: Iterable[list[Record]], checks: Checks, n_processes: int) -> Iterator[Chunk]:
-    # Spawned, not forked: the libraries already loaded run threads. A window of parts bounds the memory.
-    context = multiprocessing.get_context("spawn")
-    try:
-        with concurrent.futures.ProcessPoolExecutor(n_processes, mp_context=context) as executor:
-            waiting: collections.deque[concurrent.futures.Future[Chunk]] = collections.deque()
-            for part in parts:
-                waiting.append(executor.submit(_chunk, part, checks))
-                if len(waiting) > 4 * n_processes:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise UserError("a worker process was killed (out of memory?); run again with --processes 1") from error
 
 
 def _chunk(records: list[Record], checks: Checks) -> Chunk:

@@ -20,7 +20,7 @@ from unimat.materials.lattices import shortest_distance
 from unimat.materials.processes import Processes
 from unimat.materials.structures import from_structure
 from unimat.periodic_table import ATOMIC_NUMBER
-from unimat.progress import tqdm
+from unimat.progress import progress
 from unimat.settings import as_dict
 
 UNITS = {"estimated_volume_factor": "", "closest_contact": ""}
@@ -53,7 +53,7 @@ def random_search(settings: AirssSettings, processes: int = 1) -> tuple[CrystalT
     with Processes(processes, len(pending)) as pool:
         for attempt in range(settings.attempts if settings.soft_spheres else 1):
             tasks = [(wanted[index], settings, index, attempt) for index in pending]
-            drawn = list(tqdm(pool.over(_drawn, tasks), "random structures", len(tasks), unit="crystal", disable=None))
+            drawn = list(progress(pool.over(_drawn, tasks), "random structures", len(tasks), unit="crystal"))
             unplaced = {index: "no_placement" for index, each in zip(pending, drawn, strict=True) if each is None}
             rejected |= unplaced
             placed = {index: each for index, each in zip(pending, drawn, strict=True) if each is not None}

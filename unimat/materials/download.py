@@ -12,11 +12,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tqdm import tqdm
-
 from unimat.errors import UserError
 from unimat.materials.checksums import expected, found, matches, md5, refuse_impostors
 from unimat.materials.published.description import PublishedFile
+from unimat.progress import progress
 
 log = logging.getLogger("unimat.fetch")
 RETRY_DELAYS = (1.0, 4.0, 16.0)  # s, before each attempt after the first
@@ -106,7 +105,7 @@ def _append(response: http.client.HTTPResponse, part: Path, have: int) -> None:
     total = have + int(length) if length else None
     with (
         part.open("ab" if have else "wb") as stream,
-        tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None) as bar,
+        progress(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem) as bar,
     ):
         while chunk := response.read(_CHUNK):
             stream.write(chunk)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from unimat.crystal_stream import batches
 from unimat.crystal_table import Crystal, CrystalTable
 from unimat.materials.compositions import chemical_system_keys, reduced_composition_keys
 from unimat.materials.lattices import shortest_distance
 from unimat.materials.structures import space_group_number
+from unimat.progress import Progress, progress
 
 METHOD = (
     "equal reduced formula, volume per atom rounded to 0.01 Å^3, shortest distance rounded to 0.01 Å and space group "
@@ -53,11 +53,11 @@ def fingerprints(tables: Mapping[str, Path]) -> dict[str, np.ndarray]:
     values, counts = np.unique(np.concatenate([np.zeros(0, np.uint64), *coarse.values()]), return_counts=True)
     repeated = values[counts > 1]
     shared = {split: np.isin(keys, repeated) for split, keys in coarse.items()}
-    with tqdm(total=sum(map(np.sum, shared.values())), desc="duplicates", unit=" crystals", disable=None) as bar:
+    with progress(total=sum(map(np.sum, shared.values())), desc="duplicates", unit="crystal") as bar:
         return {split: _refined(tables[split], keys, shared[split], bar) for split, keys in coarse.items()}
 
 
-def _refined(path: Path, keys: np.ndarray, shared: np.ndarray, bar: tqdm) -> np.ndarray:
+def _refined(path: Path, keys: np.ndarray, shared: np.ndarray, bar: Progress) -> np.ndarray:
     finer, start = keys.copy(), 0
     for batch in batches(path):
         for row in np.flatnonzero(shared[start : start + len(batch)]):

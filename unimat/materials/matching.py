@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from unimat.crystal_table import Crystal
 from unimat.materials import matching_cache
@@ -22,6 +21,7 @@ from unimat.materials.comparer import MAX_SECONDS, Problems, Reduced
 from unimat.materials.matching_blocks import Block, Found, joined, known_of, reduced
 from unimat.materials.metrics_settings import MatcherPreset, MatcherSettings, matcher_settings
 from unimat.materials.processes import Processes
+from unimat.progress import progress
 
 _Pair = tuple[list[int], list[int]]  # rows on either side
 _Formula = tuple[tuple[int, int], ...]
@@ -108,7 +108,7 @@ class _Work:
         rows = list(rows)
         parts = [[crystals[row] for row in rows[at : at + _CHUNK]] for at in range(0, len(rows), _CHUNK)]
         cells = itertools.chain.from_iterable(self.over(reduced, parts))
-        return dict(zip(rows, tqdm(cells, f"{what}: cells", len(rows), disable=None), strict=True))
+        return dict(zip(rows, progress(cells, f"{what}: cells", len(rows)), strict=True))
 
     def by_sites(self, rows: Iterable[int], cells: dict[int, Reduced]) -> dict[int, list[int]]:
         """Rows by number of sites, where the matcher refuses different ones; else all together."""
@@ -131,7 +131,7 @@ def _clusters(crystals: Sequence[Crystal], work: _Work) -> list[int]:
         return Block(first, second, _fresh(cells, first), _fresh(cells, second), roots)
 
     parts = list(_packed([pair for rows in alike for pair in _pairs_within(rows)]))
-    with tqdm(total=sum(map(len, parts)), desc="uniqueness", unit=" blocks", disable=None) as bar:
+    with progress(total=sum(map(len, parts)), desc="uniqueness", unit="block") as bar:
         found = work.over(joined, ([block(pair) for pair in part] for part in parts))
         for part, links in zip(parts, found, strict=True):
             for one, other in links:
@@ -159,7 +159,7 @@ def _matches_known(crystals: Sequence[Crystal], known: Sequence[Crystal], work: 
 
     parts = list(_packed(pairs))
     matches = [-1] * len(crystals)
-    with tqdm(total=sum(map(len, parts)), desc="novelty", unit=" blocks", disable=None) as bar:
+    with progress(total=sum(map(len, parts)), desc="novelty", unit="block") as bar:
         found = work.over(known_of, ([block(pair) for pair in part] for part in parts))
         for part, rows_found in zip(parts, found, strict=True):
             for row, match in rows_found:

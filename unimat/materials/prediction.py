@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pymatgen.core import Composition
-from tqdm import tqdm
 
 from unimat.crystal_table import Crystal, CrystalTable
 from unimat.materials.comparer import Comparer, Problems
@@ -22,6 +21,7 @@ from unimat.materials.metrics_settings import MatcherSettings
 from unimat.materials.prediction_pairs import Sample, compositions
 from unimat.materials.prediction_settings import PredictionSettings
 from unimat.materials.processes import Processes
+from unimat.progress import progress
 from unimat.settings import as_dict
 
 SCHEMA = pa.schema(
@@ -194,7 +194,7 @@ def _over(pool: Processes, work: Callable[[Any], Found], items: list, what: str,
     """Results of all items, a chunk of them at a time."""
     results: list = []
     parts = [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
-    with tqdm(total=len(items), desc=what, disable=None) as bar:
+    with progress(total=len(items), desc=what) as bar:
         for found in pool.over(work, parts):
             problems.add(found.problems)
             results += found.value

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from unimat.materials.soft_sphere_steps import DT, MARGIN, MIX, STEPS, State, energy_with_gradient, run, shear
-from unimat.progress import tqdm
+from unimat.progress import progress
 
 # Few shapes, because each is compiled, which takes longer than the arithmetic of the padding.
 ATOMS = (2, 4, 8, 16, 32, 64)  # crystals are padded to one of these, larger ones to a multiple of the last
@@ -75,7 +75,7 @@ def push_apart(crystals: Sequence[Spheres], relax_cell: bool = True, max_steps: 
     # Scoped: what else runs in this process keeps its own precision.
     with jax.enable_x64(True):
         running = {index: _Running.of(crystal) for index, crystal in enumerate(crystals)}
-        with tqdm(total=len(crystals), desc="soft spheres", unit="crystal", disable=None) as bar:
+        with progress(total=len(crystals), desc="soft spheres", unit="crystal") as bar:
             while left := [index for index, each in running.items() if not each.ended(max_steps)]:
                 for shape, members in _by_shape([running[index] for index in left]).items():
                     _round(members, shape, relax_cell)

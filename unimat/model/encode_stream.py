@@ -24,7 +24,7 @@ from unimat.model.encoding import chosen_grid, encode_table
 from unimat.model.settings import EncodeSettings
 from unimat.model.shards import SHARD_ROWS, SplitWriter
 from unimat.periodic_table import Grid
-from unimat.progress import tqdm
+from unimat.progress import Progress, progress
 
 BLOCK = 65_536  # crystals whose matrices are looked at together
 MIN_STD = (1e-3, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2)  # lengths (log or Å), degrees: datasets of one lattice shape
@@ -55,7 +55,7 @@ def encode_dataset(
     grid, folder, tally, index = chosen_grid(settings), Path(folder), Tally(), {}
     (folder / "encoding.json").unlink(missing_ok=True)  # that of an earlier run would not fit the new shards
     with (
-        tqdm(total=n_crystals, desc="encode", unit="crystal", mininterval=1.0) as bar,
+        progress(total=n_crystals, desc="encode", unit="crystal") as bar,
         _rejected_table(folder / "rejected.parquet") as reject,
     ):
         for split, parts in tables.items():
@@ -74,7 +74,7 @@ def encode_dataset(
 
 
 def _encoded(
-    split: str, parts: Iterable[CrystalTable], grid: Grid, settings: EncodeSettings, bar: tqdm
+    split: str, parts: Iterable[CrystalTable], grid: Grid, settings: EncodeSettings, bar: Progress
 ) -> Iterator[tuple[EncodedCrystals, list[Rejected]]]:
     for table in parts:
         yield encode_table(table, grid, settings.slots, settings.max_atoms, split, settings.properties)

@@ -40,6 +40,8 @@ class Rows:
 
     def add(self, step: int, values: Mapping[str, float]) -> dict[str, str]:
         row = {name: "" if math.isnan(values[name]) else f"{values[name]:.6g}" for name in self._columns[1:]}
+        if self._rows and int(self._rows[-1]["step"]) == step:  # of an attempt that ended before its next checkpoint
+            self._rows.pop()
         self._rows.append({"step": str(step), **row})
         if is_writer():
             self.write(self._path)

@@ -20,7 +20,7 @@ from unimat.model.requests import Requests, conditions_of, requested_slots, requ
 from unimat.model.samplers import SAMPLERS, Interval, SamplerSettings
 from unimat.model.settings import SampleSettings
 from unimat.model.tensors import State
-from unimat.progress import tqdm
+from unimat.progress import progress
 
 CHUNK = 32  # most denoising steps between two movements of the progress bar
 CLIP_MARGIN = 0.1  # of the range of the training lattices, by which a predicted lattice may leave it
@@ -73,11 +73,9 @@ def denoised_batches(
     params, limits = jax.device_put((model.params, limits_of(model, settings)), on_all)
     grid, root = _log_snrs(model, program), jax.random.key(settings.seed)
     mask = jnp.asarray(model.encoding.element_mask, jnp.float32)
-    with tqdm(total=n, desc="sample", unit="crystal", mininterval=1.0) as bar:
-        for indices in batches_of(n, size):
-            if skip is not None and skip(indices):
-                bar.update(len(indices))
-                continue
+    wanted = [indices for indices in batches_of(n, size) if skip is None or not skip(indices)]
+    with progress(total=n, initial=n - sum(map(len, wanted)), desc="sample", unit="crystal") as bar:
+        for indices in wanted:
             padded = np.arange(indices.start, indices.start + size)
             given = given_to(model, settings, requests, padded)
             placed = jax.device_put((jnp.asarray(padded, jnp.int32), given), program.sharding)

@@ -44,7 +44,7 @@ from unimat.model.train_state import (
     root_key,
     state_shardings,
 )
-from unimat.model.training_loop import Trainer
+from unimat.model.training_loop import GivenUp, Trainer
 from unimat.model.work_folder import WorkFolder, settings_of_run
 from unimat.settings import as_dict
 
@@ -76,7 +76,7 @@ def train(
     Raises:
         UserError: on an encoded dataset that is not whole, a working folder of other settings or other data, settings
             that cannot be shared out among the devices, a full disk, or a loss that is not finite or explodes.
-        Interrupted: after SIGTERM or the time limit, with a checkpoint saved.
+        Interrupted: after SIGTERM, SIGINT, SIGHUP or the time limit, with a checkpoint saved.
     """
     encoded, out = Path(encoded), Path(out)
     layout = devices.layout(settings)
@@ -241,7 +241,7 @@ def make_validation(
     model_settings: ModelSettings,
     settings: TrainSettings,
     layout: devices.Layout,
-) -> Callable[[Params], float | None]:
+) -> Callable[[Params, Callable[[], bool]], float | None]:
     """Mean `loss`, as training reports it, of validation crystals under noise that stays the same; None: no split."""
     loss = jax.jit(make_loss(network, encoding, model_settings, settings), static_argnums=3)
     n = min(len(split), settings.validation_crystals)
@@ -249,9 +249,11 @@ def make_validation(
     size = min(settings.batch_size, max(n, 1))
     root = jax.random.fold_in(root_key(settings.seed), VALIDATION_STREAM)
 
-    def validate(params: Params) -> float | None:
+    def validate(params: Params, give_up: Callable[[], bool]) -> float | None:
         params, total = layout.gathered(params), 0.0
         for start in range(0, n, size):
+            if give_up():
+                raise GivenUp
             rows = (start + np.arange(size)) % n  # the last batch wraps: every call has one shape
             batch = layout.place({name: array[rows] for name, array in arrays.items()}, size)
             with devices.within(layout.mesh):

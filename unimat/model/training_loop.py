@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import jax
@@ -22,13 +22,19 @@ from unimat.model.settings import TrainSettings
 from unimat.model.throughput import Speed
 from unimat.model.train_state import TrainState, make_schedule, no_sums
 from unimat.model.work_folder import WorkFolder
-from unimat.progress import tqdm
+from unimat.progress import Progress, progress
 
 logger = logging.getLogger("unimat.train")
 
+UNKNOWN_SPEED = {"steps_per_s": None, "crystals_per_s": None, "mfu": None}
 AGREE_EVERY = 10  # steps after which the processes of a job ask each other whether to stop
+WAIT_EVERY = 10  # steps that an accelerator may have waiting; a CPU has one, which may take long
 BAD_BATCH = "bad_batch.json"
 SHOWN = 5  # material ids in an error line
+
+
+class GivenUp(Exception):
+    """A validation ended early, because the run is asked to stop."""
 
 
 @dataclasses.dataclass
@@ -37,12 +43,13 @@ class Trainer:
 
     Attributes:
         step_function: (state, batch) -> state, compiled.
-        validate: parameters -> mean loss, None without validation crystals.
+        validate: (parameters, whether to give up) -> mean loss, None without validation crystals. It asks the second
+            between batches, and raises `GivenUp` where the answer is yes.
         flops: of one step, given its batch.
     """
 
     step_function: Callable[[TrainState, Batch], TrainState]
-    validate: Callable[[Params], float | None]
+    validate: Callable[[Params, Callable[[], bool]], float | None]
     loader: Loader
     layout: Layout
     settings: TrainSettings
@@ -55,28 +62,27 @@ class Trainer:
         first, steps = int(state.step), self.settings.steps
         self._schedule = make_schedule(self.settings)
         self._no_sums = jax.jit(no_sums, out_shardings=self.layout.copied)
-        started, compiled = time.monotonic(), None
+        wait_every = 1 if jax.default_backend() == "cpu" else WAIT_EVERY
+        started, compiled, counted = time.monotonic(), None, first
         with (
             contextlib.closing(self.loader.batches(range(first, steps))) as batches,
             Interruption(self.settings.time_limit_minutes) as interruption,
-            tqdm(
-                total=steps, initial=first, desc="train", unit="step", mininterval=1.0, disable=not is_writer()
-            ) as bar,
+            progress(total=steps, initial=first, desc="train", unit="step", disable=not is_writer()) as bar,
         ):
+            if self._is_due(first, state):
+                state = self._row(first, state, UNKNOWN_SPEED, interruption, bar)
             for step, batch in enumerate(batches, first + 1):
                 if compiled is None:
                     self._speed = Speed(self.settings.batch_size, self.flops(batch), self.layout.devices)
                 state = self.step_function(state, batch)
+                if compiled is None or step % wait_every == 0 or step == steps:
+                    jax.block_until_ready(state.step)  # what is only queued must neither count nor delay a stop
+                    bar.update(step - counted)
+                    counted = step
                 if compiled is None:
-                    jax.block_until_ready(state.step)
                     compiled = time.monotonic()
                     self._speed.start(step)
-                asked = self._asked(step, interruption)
-                state = self._after(step, state, asked, bar)
-                bar.update()
-                if asked and step < steps:
-                    self.folder.finish()
-                    interruption.stop(step, self.folder.path)
+                state = self._after(step, state, self._asked(step, interruption), interruption, bar)
         return state, self._summary(first, (compiled or started) - started, time.monotonic() - (compiled or started))
 
     def _asked(self, step: int, interruption: Interruption) -> bool:
@@ -85,26 +91,51 @@ class Trainer:
             return interruption.asked
         return step % AGREE_EVERY == 0 and any_process(interruption.asked)
 
-    def _after(self, step: int, state: TrainState, asked: bool, bar: tqdm) -> TrainState:
-        """What is due after a step."""
+    def _is_due(self, step: int, state: TrainState) -> bool:
+        """Whether an attempt before this one stopped after `step` without its row: the sums are in the state."""
+        settings = self.settings
+        due = step == settings.steps or step % settings.validate_every == 0 or step % settings.log_every == 0
+        return bool(step) and due and float(state.sums["n"]) > 0
+
+    def _after(
+        self, step: int, state: TrainState, asked: bool, interruption: Interruption, bar: Progress
+    ) -> TrainState:
+        """What is due after a step; a request to stop is met before a validation, which may take minutes."""
         settings, last = self.settings, step == self.settings.steps
-        validation_due = last or step % settings.validate_every == 0
+        row_due = last or step % settings.validate_every == 0 or step % settings.log_every == 0
         save_due = last or step % settings.checkpoint_every == 0 or asked
-        row_due = validation_due or step % settings.log_every == 0
         if row_due or save_due:
             bad_step = int(state.bad_step)
             if bad_step >= 0:
                 self._refuse(bad_step)
-        if row_due:
-            speed = self._speed.since(step)  # before the validation, which is not training
-            val_loss = self.validate(state.ema_params) if validation_due else None
-            row = self.history.add(step, state.sums, float(self._schedule(step - 1)), val_loss, speed)
-            state = dataclasses.replace(state, sums=self._no_sums())
-            bar.set_postfix(loss=row["loss"], refresh=False)
-            self._speed.start(step)
+        if row_due and not asked:
+            try:
+                state = self._row(step, state, self._speed.since(step), interruption, bar)
+                self._speed.start(step)
+            except GivenUp:
+                asked = save_due = True
         if save_due:
             self.folder.save(step, state)
+        if asked and (step < settings.steps or self._is_due(step, state)):
+            self.folder.finish()
+            interruption.stop(step, self.folder.path)
         return state
+
+    def _row(
+        self, step: int, state: TrainState, speed: Mapping[str, float | None], interruption: Interruption, bar: Progress
+    ) -> TrainState:
+        """Write the row of the history that is due after a step, with a validation if it is due; new sums begin.
+
+        Raises:
+            GivenUp: if the run is asked to stop during the validation; nothing is written then.
+        """
+        validation_due = step == self.settings.steps or step % self.settings.validate_every == 0
+        alone = jax.process_count() == 1  # several validate together, and none may leave the others
+        give_up = lambda: alone and interruption.asked  # noqa: E731
+        val_loss = self.validate(state.ema_params, give_up) if validation_due else None
+        row = self.history.add(step, state.sums, float(self._schedule(step - 1)), val_loss, speed)
+        bar.set_postfix(loss=row["loss"], refresh=False)
+        return dataclasses.replace(state, sums=self._no_sums())
 
     def _refuse(self, step: int) -> NoReturn:
         """Stop because of a step whose loss is not finite or has exploded, naming its crystals."""

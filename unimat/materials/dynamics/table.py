@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.materials.dynamics.assess import Dynamics, assess, curves
@@ -17,6 +16,7 @@ from unimat.materials.dynamics.engine import Exploded, Impossible, MdEngine
 from unimat.materials.dynamics.run import TRAJECTORY, content_key, move
 from unimat.materials.dynamics.settings import MdSettings
 from unimat.materials.structures import reduced_formula
+from unimat.progress import progress
 from unimat.settings import as_dict
 
 log = logging.getLogger("unimat.md")
@@ -65,7 +65,7 @@ def dynamics(
         folder: of the table to be, from which paths of trajectories are given.
     """
     outcomes, drawn = [], []
-    for crystal in tqdm(table, total=len(table), desc="md", unit="crystal", disable=None):
+    for crystal in progress(table, total=len(table), desc="md", unit="crystal"):
         outcome, points = one(crystal, engine, settings, work, folder)
         outcomes.append(outcome)
         drawn.append({"material_id": crystal.material_id, "formula": reduced_formula(crystal.atomic_numbers), **points})

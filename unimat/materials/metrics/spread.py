@@ -4,10 +4,9 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 from unimat.materials.metrics.row_cache import RowCache
 from unimat.materials.processes import Processes
+from unimat.progress import progress
 
 Item = TypeVar("Item")
 Row = dict[str, Any]
@@ -39,7 +38,7 @@ def rows_of(
     """
     known = cache.load(keys)
     missing = {key: item for key, item in zip(keys, items, strict=True) if key not in known}
-    made = tqdm(_computed(list(missing.values()), work, processes), description, len(missing), disable=None)
+    made = progress(_computed(list(missing.values()), work, processes), description, len(missing))
     for batch in _batches(zip(missing, made, strict=True)):
         known |= batch  # kept as they are made, so that an interruption loses one batch at most
         cache.store({key: row for key, row in batch.items() if not str(row.get("failure")).startswith(TIME_UP)})

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.materials.comparer import Problems
@@ -18,6 +17,7 @@ from unimat.materials.metrics.geometry import geometry
 from unimat.materials.metrics.magpie import reduced
 from unimat.materials.metrics_settings import MetricsSettings
 from unimat.materials.structures import reduced_formula
+from unimat.progress import progress
 
 
 def _field(name: str, kind: pa.DataType, description: str = "", unit: str = "", nullable: bool = True) -> pa.Field:
@@ -132,7 +132,7 @@ def judge(
         symprec: of the space group, Å; None leaves it out.
     """
     shapes = geometry(crystals, symprec, work.processes, work.cache, work.max_seconds, description)
-    rows = zip(tqdm(crystals, "verdicts", disable=None), shapes, fingerprint_failures, strict=True)
+    rows = zip(progress(crystals, "verdicts", unit="crystal"), shapes, fingerprint_failures, strict=True)
     return [_judged(crystal, shape, failure, settings) for crystal, shape, failure in rows]
 
 

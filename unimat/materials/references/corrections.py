@@ -3,19 +3,19 @@
 import functools
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
-from multiprocessing import get_context
 
 from pymatgen.core import Composition
 from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 from pymatgen.entries.computed_entries import ComputedEntry
-from tqdm import tqdm
 
 from unimat.errors import UserError
+from unimat.materials.processes import Processes
+from unimat.progress import progress
 
 MP2020, NONE = "MP2020", "none"
-FEW = 500  # entries that are not worth the start of another process
+FEW = 250  # entries that are not worth the start of another process
+_TOGETHER = 200  # entries handed to a process at a time
 
 
 def pymatgen_version() -> str:
@@ -28,11 +28,17 @@ def corrections(rows: Sequence[tuple[str, str, float]], n_processes: int = 2) ->
     Raises:
         UserError: if the scheme drops a row; a missing phase would lift the hull without a word.
     """
-    bar = functools.partial(tqdm, total=len(rows), desc="corrections", unit="entry", disable=None)
-    if len(rows) < FEW or n_processes == 1:
-        return list(bar(map(correction, rows)))
-    with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
-        return list(bar(pool.map(correction, rows, chunksize=200)))
+    parts = [rows[at : at + _TOGETHER] for at in range(0, len(rows), _TOGETHER)]
+    found: list[tuple[float, str]] = []
+    with Processes(n_processes, len(rows), FEW) as pool, progress(total=len(rows), desc="corrections") as bar:
+        for part in pool.over(_corrections, parts):
+            found += part
+            bar.update(len(part))
+    return found
+
+
+def _corrections(rows: Sequence[tuple[str, str, float]]) -> list[tuple[float, str]]:
+    return [correction(row) for row in rows]
 
 
 def correction(row: tuple[str, str, float]) -> tuple[float, str]:

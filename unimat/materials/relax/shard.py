@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import CrystalRejected, UserError
@@ -21,6 +20,7 @@ from unimat.materials.relax.jobs.context import labelled, recording, send_unsent
 from unimat.materials.relax.journal import Cache, Journal
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.structures import check_crystal, from_structure, to_structure
+from unimat.progress import progress
 from unimat.settings import as_dict
 
 log = logging.getLogger("unimat.relax")
@@ -118,25 +118,35 @@ def _relax_missing(
 ) -> dict[str, Relaxation]:
     """Compute what the journal lacks; the outcomes that are not to be remembered, by key."""
     passing: dict[str, Relaxation] = {}
-    progress = tqdm(table, total=len(table), desc="relax", unit="crystal", disable=None)
-    for key, crystal in zip(keys, progress, strict=True):
-        if key in journal or key in passing:
-            continue
-        if hopeless := why_hopeless(crystal, settings):
-            journal.append(key, Relaxation(None, failure=hopeless), crystal.material_id)
-            continue
-        # A force field keeps no files, and computing a crystal twice at the same time does no harm.
-        claim = contextlib.nullcontext(True) if settings.engine in FORCE_FIELDS else journal.claimed(key)
-        named = {"material_id": crystal.material_id, "content_key": key, "engine": settings.engine, **labels}
-        with claim as to_do, labelled(**named):
-            if not to_do:
-                continue
-            relaxation = engine.relax(to_structure(crystal), journal.folder / "raw" / key[:16])
-            if relaxation.transient:
+    missing = {key: crystal for key, crystal in zip(keys, table, strict=True) if key not in journal}
+    with progress(total=len(table), initial=len(table) - len(missing), desc="relax", unit="crystal") as bar:
+        for key, crystal in missing.items():
+            named = {"material_id": crystal.material_id, "content_key": key, "engine": settings.engine, **labels}
+            with labelled(**named):
+                relaxation = _relax_one(engine, crystal, key, journal, settings)
+            if relaxation is not None:
                 passing[key] = relaxation
-            else:
-                journal.append(key, relaxation, crystal.material_id)
+            bar.update()
     return passing
+
+
+def _relax_one(
+    engine: Engine, crystal: Crystal, key: str, journal: Journal, settings: RelaxSettings
+) -> Relaxation | None:
+    """The outcome for one crystal if it is not to be remembered; None once the journal has it."""
+    if hopeless := why_hopeless(crystal, settings):
+        journal.append(key, Relaxation(None, failure=hopeless), crystal.material_id)
+        return None
+    # A force field keeps no files, and computing a crystal twice at the same time does no harm.
+    claim = contextlib.nullcontext(True) if settings.engine in FORCE_FIELDS else journal.claimed(key)
+    with claim as to_do:
+        if not to_do:
+            return None
+        relaxation = engine.relax(to_structure(crystal), journal.folder / "raw" / key[:16])
+        if relaxation.transient:
+            return relaxation
+        journal.append(key, relaxation, crystal.material_id)
+    return None
 
 
 def why_hopeless(crystal: Crystal, settings: RelaxSettings) -> str | None:

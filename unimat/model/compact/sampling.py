@@ -22,7 +22,7 @@ from unimat.model.networks import Network, Params
 from unimat.model.requests import Requests, conditions_of, requested_counts
 from unimat.model.settings import SampleSettings
 from unimat.model.tensors import State
-from unimat.progress import tqdm
+from unimat.progress import Progress, progress
 
 WINDOW = 16  # batches whose crystals are sorted by size among each other, so that little is padding
 WIDTHS = 4  # a batch is padded to a multiple of so many atoms: each width is compiled once
@@ -85,11 +85,10 @@ def decoded_windows(
     if settings.sampler not in (None, "euler"):
         raise UserError(f"sample.sampler {settings.sampler!r} is for network unet; a compact network has euler")
     drawing = Drawing.of(model, settings, requests)
-    with tqdm(total=len(requests), desc="sample", unit="crystal", mininterval=1.0) as bar:
-        for indices in ranges:
-            if skip is not None and skip(indices):
-                bar.update(len(indices))
-                continue
+    wanted = [indices for indices in ranges if skip is None or not skip(indices)]
+    n = len(requests)
+    with progress(total=n, initial=n - sum(map(len, wanted)), desc="sample", unit="crystal") as bar:
+        for indices in wanted:
             yield indices, drawing.decoded(np.array(indices), size, bar)
 
 
@@ -116,7 +115,7 @@ class Drawing:
         params = jax.device_put(model.params, jax.NamedSharding(mesh, jax.P()))
         return cls(model, settings, requests, course, params, jax.random.key(settings.seed))
 
-    def decoded(self, indices: np.ndarray, size: int, bar: tqdm) -> CompactDecoded:
+    def decoded(self, indices: np.ndarray, size: int, bar: Progress) -> CompactDecoded:
         """Crystals `indices` (b,), those of about one size side by side."""
         cells = self.cells(indices)
         sizes = np.array([len(each) for each in cells])

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from unimat.errors import UserError
 from unimat.materials.relax.flows.export import read_flow
+from unimat.progress import progress
 
 log = logging.getLogger("unimat.flows")
 
@@ -35,7 +34,7 @@ def submit_flows(out: Path, files: Iterable[str], project: str | None, worker: s
         ) from error
     done, log_file = submitted(out), out / SUBMITTED
     missing = [name for name in dict.fromkeys(files) if name not in done]
-    for name in tqdm(missing, desc="submit", unit="flow", disable=None):
+    for name in progress(missing, desc="submit", unit="flow"):
         try:
             ids = submit_flow(read_flow(out / name), worker=worker, project=project, **options)
         except Exception as error:  # of its configuration, database or network
