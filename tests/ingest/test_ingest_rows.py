@@ -110,7 +110,7 @@ def test_a_worker_that_dies_is_told_in_one_line(monkeypatch):
     monkeypatch.setattr(accept, "MIN_FOR_PROCESSES", 2)
     monkeypatch.setattr(accept, "CHUNK", 1)
     records = [Record(f"{i}", "here", Deadly()) for i in range(3)]
-    with pytest.raises(UserError, match="a worker process was killed"):
+    with pytest.raises(UserError, match="a worker process died"):
         list(accept.chunks_of(records, accept.Checks(), n_processes=2))
 
 
