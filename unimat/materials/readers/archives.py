@@ -25,6 +25,7 @@ from unimat.materials.readers.opening import (
 )
 from unimat.materials.readers.passed_over import PassedOver
 from unimat.materials.readers.records import Columns, Record
+from unimat.materials.readers.res import is_res, properties_of_res, texts_of_res
 from unimat.materials.readers.tars import tar_members
 from unimat.materials.readers.texts import is_cif
 from unimat.materials.readers.zips import BAD_MEMBER, json_members, opened_zip, read_member
@@ -44,8 +45,9 @@ def folder_records(folder: Path, columns: Columns) -> Iterator[Record]:
         if rejection:
             yield Record(_stem(plain_name(name)), name, rejection)
             continue
-        for record in _text_records(plain_name(name), name, functools.partial(_read, path)):
-            yield dataclasses.replace(record, properties=properties.get(record.material_id, {}))
+        for record in _text_records(plain_name(name), name, functools.partial(_read, path), columns):
+            beside = properties.get(record.material_id, {})
+            yield dataclasses.replace(record, properties={**record.properties, **beside}) if beside else record
     if path is None:
         raise UserError(f"{folder} holds no structure file ({STRUCTURE_FILES})")
 
@@ -59,7 +61,7 @@ def _properties_by_id(path: Path, names: tuple[str, ...]) -> dict[str, dict[str,
 
 
 def single_file_records(path: Path, columns: Columns) -> Iterator[Record]:
-    return _text_records(plain_name(path.name), path.name, functools.partial(_read, path))
+    return _text_records(plain_name(path.name), path.name, functools.partial(_read, path), columns)
 
 
 def zip_records(path: Path, columns: Columns) -> Iterator[Record]:
@@ -82,7 +84,7 @@ def zip_records(path: Path, columns: Columns) -> Iterator[Record]:
                 passed_over.add(member.filename, reason)
                 continue
             read = functools.partial(read_member, archive, member)
-            yield from _member_records(path, member.filename, read)
+            yield from _member_records(path, member.filename, read, columns)
     passed_over.tell()
 
 
@@ -94,12 +96,12 @@ def tar_records(path: Path, columns: Columns) -> Iterator[Record]:
     """
     name = None
     for name, read in tar_members(path):
-        yield from _member_records(path, name, read)
+        yield from _member_records(path, name, read, columns)
     if name is None:
         raise UserError(f"{path} holds no structure file ({STRUCTURE_FILES})")
 
 
-def _member_records(archive: Path, name: str, read: Callable[[], bytes]) -> Iterator[Record]:
+def _member_records(archive: Path, name: str, read: Callable[[], bytes], columns: Columns) -> Iterator[Record]:
     """Records of one member of an archive, which may be compressed itself."""
     plain, open_it = plain_name(name), COMPRESSED.get(posixpath.splitext(name)[1].lower())
 
@@ -109,7 +111,7 @@ def _member_records(archive: Path, name: str, read: Callable[[], bytes]) -> Iter
         with open_it(io.BytesIO(read())) as stream:
             return bounded(stream)
 
-    yield from _text_records(plain, f"{archive.name}/{name}", decompressed)
+    yield from _text_records(plain, f"{archive.name}/{name}", decompressed, columns)
 
 
 def _read(path: Path) -> bytes:
@@ -117,8 +119,8 @@ def _read(path: Path) -> bytes:
         return bounded(stream)
 
 
-def _text_records(name: str, origin: str, read: Callable[[], bytes]) -> Iterator[Record]:
-    """Records of one file, several for a CIF of several structures; one to reject if it cannot be read."""
+def _text_records(name: str, origin: str, read: Callable[[], bytes], columns: Columns) -> Iterator[Record]:
+    """Records of one file, several for a CIF or a .res of several structures; one to reject if it cannot be read."""
     material_id = _stem(name)
     try:
         data = read()
@@ -131,11 +133,18 @@ def _text_records(name: str, origin: str, read: Callable[[], bytes]) -> Iterator
     except BAD_MEMBER as error:
         yield Record(material_id, origin, CrystalRejected("unreadable", one_line(error)))
         return
-    yield from _blocks(material_id, origin, data.decode("utf-8-sig", errors="replace"))
+    text = data.decode("utf-8-sig", errors="replace")
+    for record in _blocks(material_id, origin, text):
+        is_title = isinstance(record.content, str) and is_res(record.content)
+        properties = properties_of_res(str(record.content), columns.properties) if is_title else {}
+        yield dataclasses.replace(record, properties=properties) if properties else record
 
 
 def _blocks(material_id: str, origin: str, text: str) -> Iterator[Record]:
-    texts = _structure_texts(text) if text.lower().count("data_") > 1 and is_cif(text) else {}
+    if is_cif(text):
+        texts = _structure_texts(text) if text.lower().count("data_") > 1 else {}
+    else:
+        texts = texts_of_res(text) if is_res(text) else {}
     if len(texts) < 2:
         yield Record(material_id, origin, text)
         return

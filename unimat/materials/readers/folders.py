@@ -8,8 +8,8 @@ from unimat.errors import CrystalRejected, UserError
 from unimat.materials.readers.opening import one_line, plain_name
 from unimat.materials.readers.passed_over import PassedOver
 
-STRUCTURE_FILES = "*.cif, *.vasp, POSCAR*, CONTCAR*"
-SUFFIXES = (".cif", ".vasp", ".poscar", ".contcar")
+STRUCTURE_FILES = "*.cif, *.vasp, POSCAR*, CONTCAR*, *.res"
+SUFFIXES = (".cif", ".vasp", ".poscar", ".contcar", ".res")
 _NAMES = ("poscar", "contcar")
 _OTHER_FORMS = (
     *(".csv", ".feather", ".arrow", ".parquet", ".json", ".jsonl", ".ndjson", ".extxyz", ".xyz"),
@@ -21,7 +21,7 @@ READ_ALONE = "read when given alone, not in a folder or an archive"
 
 
 def is_structure_file(name: str) -> bool:
-    """Whether a file of that name holds the text of a structure: x.cif, x.vasp, POSCAR, CONTCAR, POSCAR_x, x.poscar.
+    """Whether a file of that name holds the text of a structure: x.cif, x.vasp, POSCAR, CONTCAR, POSCAR_x, x.res.
 
     Hidden files are none: macOS leaves a `._x.cif` of its own beside each x.cif.
     """

@@ -1,6 +1,7 @@
 """The crystal of a record, whatever form it came in."""
 
 import dataclasses
+from collections.abc import Callable
 
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
@@ -8,6 +9,7 @@ from unimat.materials.readers.cif import crystal_of_cif
 from unimat.materials.readers.ordered import check_ordered
 from unimat.materials.readers.poscar import crystal_of_poscar
 from unimat.materials.readers.records import Record
+from unimat.materials.readers.res import crystal_of_res, is_res
 from unimat.materials.readers.stated import check_stated
 
 
@@ -25,11 +27,16 @@ def crystal_of(record: Record) -> Crystal:
     if content is None or (isinstance(content, str) and not content.strip()):
         raise CrystalRejected("unreadable", "the structure is missing")
     if isinstance(content, str):
-        parse = crystal_of_cif if is_cif(content) else crystal_of_poscar
-        content = parse(content, record.material_id)
+        content = _parser(content)(content, record.material_id)
     if record.stated:
         check_stated(content, record.stated)
     return dataclasses.replace(content, properties=record.properties)
+
+
+def _parser(text: str) -> Callable[[str, str], Crystal]:
+    if is_cif(text):
+        return crystal_of_cif
+    return crystal_of_res if is_res(text) else crystal_of_poscar
 
 
 def is_cif(text: str) -> bool:
