@@ -181,7 +181,7 @@ def test_rows_that_cannot_be_used_are_left_out_by_name(tmp_path, caplog):
     reasons = dict(built.details["dropped"])
     assert reasons["b"] == "the energy 'about five' is no number"
     assert reasons["c"] == "no energy"
-    assert reasons["d"] == "an energy of 10000 eV/atom, beyond 100"
+    assert reasons["d"] == "an energy of 10000 eV/atom, above 100, beyond any repulsion"
     assert "Qq" in reasons["e"]
     assert reasons["f"] == "an energy of inf"
     assert reasons["a"] == "the same entry once more"

@@ -3,12 +3,10 @@
 import csv
 import itertools
 
-from pymatgen.core import Composition
-
 from unimat.errors import UserError
 from unimat.files import existing
+from unimat.formulas import whole_atoms
 from unimat.materials.airss_settings import AirssSettings
-from unimat.periodic_table import ATOMIC_NUMBER
 
 Counts = dict[str, int]  # atoms by symbol
 
@@ -35,12 +33,9 @@ def requests(settings: AirssSettings) -> list[Counts]:
 def atom_counts(formula: str) -> Counts:
     """Atoms by symbol of a formula such as Si4C4."""
     try:
-        amounts = Composition(formula).get_el_amt_dict()
+        return whole_atoms(formula)
     except ValueError as error:
-        raise UserError(f"composition {formula!r} cannot be read; write it like Si4C4") from error
-    if not amounts or any(amount != int(amount) or symbol not in ATOMIC_NUMBER for symbol, amount in amounts.items()):
-        raise UserError(f"composition {formula!r} needs whole numbers of atoms of known elements, e.g. Si4C4")
-    return {symbol: int(amount) for symbol, amount in amounts.items()}
+        raise UserError(f"composition: {error}; write it with whole numbers of atoms, like Si4C4") from error
 
 
 def _asked(settings: AirssSettings) -> list[tuple[Counts, int]]:

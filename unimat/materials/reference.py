@@ -102,7 +102,7 @@ def from_relaxed(table: CrystalTable, name: str) -> Reference:
         energy_type=energy_type,
         source=f"{len(rows.kept)} of {len(table)} crystals of the set {name!r}, relaxed by the same engine",
         licence=table.metadata.get("licence", ""),
-        details={"dropped": rows.dropped},
+        details=rows.left_out(),
     )
     refuse_missing_elements(reference)
     return reference

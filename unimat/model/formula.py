@@ -1,17 +1,15 @@
 """Chemical formulas of whole atoms, read without any chemistry package."""
 
-import collections
 import functools
 import math
 import re
 from collections.abc import Mapping
 
 from unimat.errors import UserError
+from unimat.formulas import whole_atoms
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
 Counts = Mapping[int, int]  # atoms by atomic number
-
-_PART = re.compile(r"([A-Z][a-z]?)(\d*)|([(\[])|([)\]])(\d*)")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -21,39 +19,10 @@ def parsed(formula: str) -> Counts:
     Raises:
         UserError: if it is no formula of elements with whole numbers of atoms.
     """
-    text = "".join(formula.split())
-    levels: list[collections.Counter[str]] = [collections.Counter()]
-    position = 0
-    while position < len(text):
-        part = _PART.match(text, position)
-        if part is None or (part[4] and len(levels) == 1):
-            raise _unreadable(formula, text[position:])
-        symbol, count, opening, closing, times = part.groups()
-        if symbol:
-            if symbol not in ATOMIC_NUMBER:
-                raise UserError(f"composition {formula!r}: {symbol} is no element; give a formula such as Li4Fe4P4O16")
-            levels[-1][symbol] += _number(count, formula)
-        elif opening:
-            levels.append(collections.Counter())
-        elif closing:
-            for symbol, inner in levels.pop().items():
-                levels[-1][symbol] += inner * _number(times, formula)
-        position = part.end()
-    if len(levels) > 1 or not levels[0]:
-        raise _unreadable(formula, text or "nothing")
-    return {ATOMIC_NUMBER[symbol]: count for symbol, count in levels[0].items()}
-
-
-def _number(digits: str, formula: str) -> int:
-    if digits and int(digits) == 0:
-        raise UserError(f"composition {formula!r}: a count of zero; leave the element out")
-    return int(digits or 1)
-
-
-def _unreadable(formula: str, rest: str) -> UserError:
-    return UserError(
-        f"composition {formula!r} cannot be read at {rest!r}; give symbols and whole numbers of atoms, e.g. Li4Fe4P4O16"
-    )
+    try:
+        return {ATOMIC_NUMBER[symbol]: count for symbol, count in whole_atoms(formula).items()}
+    except ValueError as error:
+        raise UserError(f"composition: {error}; give symbols and whole numbers of atoms, e.g. Li4Fe4P4O16") from error
 
 
 def reduced(counts: Counts) -> dict[int, int]:

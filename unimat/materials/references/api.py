@@ -14,8 +14,10 @@ from pymatgen.core import SETTINGS
 from unimat.errors import UserError
 from unimat.materials.reference import Reference
 from unimat.materials.references import pseudopotentials as potentials
-from unimat.materials.references.computed_entries import FUNCTIONALS, Given, given, reference_of
+from unimat.materials.references.computed_entries import FUNCTIONALS, reference_of
+from unimat.materials.references.given import Given, given
 from unimat.materials.references.published import FUNCTIONAL
+from unimat.materials.references.sites import of_structure
 from unimat.materials.stability_settings import SourceSettings
 
 VARIABLES = ("MP_API_KEY", "PMG_MAPI_KEY")
@@ -102,11 +104,11 @@ def _entries(rester: Any, system: str) -> Iterator[Given]:
         )
     criteria = {"thermo_types": [THERMO_TYPE]}
     for entry in rester.get_entries_in_chemsys(elements, additional_criteria=criteria):
-        yield given(_without_structure(entry), str(entry.entry_id))
+        yield given(_as_dict(entry), str(entry.entry_id))
 
 
-def _without_structure(entry: Any) -> dict[str, Any]:
-    """The entry as a dict, quickly: the structure stays behind."""
+def _as_dict(entry: Any) -> dict[str, Any]:
+    """The entry as a dict, quickly: of the structure only what a scheme may ask for."""
     return {
         "entry_id": entry.entry_id,
         "energy": float(entry.uncorrected_energy),
@@ -115,4 +117,5 @@ def _without_structure(entry: Any) -> dict[str, Any]:
         "energy_adjustments": [each.as_dict() for each in entry.energy_adjustments],
         "parameters": dict(entry.parameters),
         "data": dict(entry.data),
+        "structure": of_structure(entry.structure) if hasattr(entry, "structure") else None,
     }

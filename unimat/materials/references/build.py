@@ -18,7 +18,9 @@ from unimat.materials.references import corrections as mp
 from unimat.materials.references import pseudopotentials as potentials
 from unimat.materials.references.api import from_api
 from unimat.materials.references.combine import combined, refuse_mixture
+from unimat.materials.references.energy_scale import refuse_two_scales
 from unimat.materials.references.json_entries import from_json
+from unimat.materials.references.lost import systems_of
 from unimat.materials.references.published import gnome, materials_project
 from unimat.materials.references.tables import from_table
 from unimat.materials.stability_settings import ReferenceSettings, SourceSettings
@@ -44,6 +46,7 @@ def build(settings: ReferenceSettings, relaxed: Mapping[str, Path], n_processes:
     else:
         reference = next(iter(parts.values()))
         refuse_mixture(reference.entries.table, reference.name)
+    refuse_two_scales(reference.entries, reference.name)
     # XeF2 and its like are on the hull without solid xenon; crystals of such elements are not judged, the others are.
     if missing := reference.missing_elements:
         log.warning("hull reference %r has no elemental phase of %s", reference.name, ", ".join(missing))
@@ -85,6 +88,8 @@ def _facts(reference: Reference) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "n_dropped": reference.details.get("n_dropped", len(dropped)),
         "dropped": dropped[:MAX_DROPPED],
+        "lost": reference.details.get("lost", [])[:MAX_DROPPED],
+        "lost_systems": systems_of(reference.details),
         "unimat": version("unimat"),
         "pymatgen": mp.pymatgen_version().split()[1],
     }

@@ -13,6 +13,7 @@ from unimat.errors import UserError
 from unimat.materials.reference import Reference, scheme_of, version_of
 from unimat.materials.references import pseudopotentials as potentials
 from unimat.materials.references.entries import Entries, in_schema
+from unimat.materials.references.lost import added, systems_of
 
 log = logging.getLogger("unimat.reference")
 
@@ -130,6 +131,10 @@ def _distinct(values: Any) -> list[str]:
     return list(dict.fromkeys(value for value in values if value))
 
 
+def _guessed(details: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return added([each.get("guessed_from_formula", {}) for each in details])
+
+
 def _details(parts: Mapping[str, Reference], repeated: list[tuple[str, str]]) -> dict[str, Any]:
     details = [part.details for part in parts.values()]
     counts = [each.get("n_dropped", len(each.get("dropped", []))) for each in details]
@@ -137,4 +142,7 @@ def _details(parts: Mapping[str, Reference], repeated: list[tuple[str, str]]) ->
         "n_dropped": sum(counts) + len(repeated),
         "inputs": {name: digest for each in details for name, digest in each.get("inputs", {}).items()},
         "dropped": [row for each in details for row in each.get("dropped", [])] + repeated,
+        "lost": [row for each in details for row in each.get("lost", [])],
+        "lost_systems": added([systems_of(each) for each in details]),
+        **({"guessed_from_formula": guessed} if (guessed := _guessed(details)) else {}),
     }

@@ -1,73 +1,24 @@
 """pymatgen's computed entries as entries of a reference, with the corrections that they say they carry."""
 
-import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pymatgen.core import Composition
 from pymatgen.entries.computed_entries import ComputedEntry
 
 from unimat.errors import UserError
 from unimat.materials.reference import Reference
 from unimat.materials.references import corrections as mp
+from unimat.materials.references import formulas
 from unimat.materials.references import pseudopotentials as potentials
 from unimat.materials.references.entries import Entries, table_of
+from unimat.materials.references.given import UNNAMED, Given
 from unimat.materials.references.published import CALCULATORS, FUNCTIONAL
 from unimat.materials.references.rows import Rows, checked
 from unimat.materials.stability_settings import SourceSettings
 
 FUNCTIONALS = dict.fromkeys(("GGA", "GGA+U", "PBE", "PBE+U"), FUNCTIONAL) | {"R2SCAN": "r2SCAN", "r2SCAN": "r2SCAN"}
-RUN_TYPES = {"PBE": "GGA", "PBE+U": "GGA+U"}  # emmet's names; pymatgen's scheme drops entries that bear them
-SCHEMES = {"MaterialsProject2020Compatibility": mp.MP2020, "MaterialsProjectCompatibility": "MP legacy"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """What an entry says of itself.
-
-    Attributes:
-        energy: total energy with the corrections that it carries, eV per cell.
-        correction: part of `energy`, eV per cell; None: the entry does not tell them apart.
-        scheme: of the corrections; None: it carries none.
-    """
-
-    entry_id: str
-    formula: str
-    energy: Any
-    correction: float | None
-    scheme: str | None = None
-    version: str | None = None
-    run_type: str | None = None
-    date: str | None = None
-    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-def given(entry: Mapping[str, Any], key: str) -> Given:
-    """What a dict of pymatgen's says; `key` is its id if it has none."""
-    data, parameters = entry.get("data") or {}, entry.get("parameters") or {}
-    own = str(entry.get("entry_id") or entry.get("name") or entry.get("attribute") or key)
-    run_type = parameters.get("run_type") or data.get("run_type")
-    run_type = getattr(run_type, "value", run_type)  # emmet's enumeration
-    tells = entry.get("@class") != "PDEntry"
-    adjustments = entry.get("energy_adjustments") or []
-    correction = float(entry.get("correction") or sum(map(_value, adjustments))) if tells else None
-    energy = entry["energy"]
-    return Given(
-        # Alexandria's ids are called mat_id.
-        entry_id=str(data.get("material_id") or data.get("mat_id") or own.removesuffix(f"-{run_type}")),
-        formula=_formula(entry["composition"]),
-        energy=energy + correction if isinstance(energy, int | float) and correction else energy,
-        correction=correction,
-        scheme=_scheme(adjustments) if correction else None,
-        version=_version(adjustments),
-        run_type=RUN_TYPES.get(str(run_type), run_type),
-        date=_date(data.get("last_updated")),
-        parameters=parameters,
-        data={"oxide_type": data["oxide_type"]} if "oxide_type" in data else {},
-    )
 
 
 def reference_of(
@@ -89,8 +40,11 @@ def reference_of(
         per_cell=True,
         where=where,
     )
+    if settings.apply_mp2020:
+        rows, found = _corrected(entries, rows, settings, where)
+    else:
+        found = _as_given(entries, rows, settings, where)
     kept = [entries[index] for index in rows.kept]
-    found = _with_corrections(kept, rows, settings, where)
     functionals = [settings.functional or FUNCTIONALS.get(str(each.run_type), each.run_type) for each in kept]
     if None in functionals:
         raise UserError(f"hull.reference.functional is missing: entries of {where} name no run_type")
@@ -118,109 +72,120 @@ def reference_of(
         energy_type={key: value for key, value in named.items() if value},
         source=f"{where}: {len(kept)} of {len(entries)} entries",
         licence=settings.licence or "",
-        details={**details, "dropped": rows.dropped},
+        details={**details, **rows.left_out(), **(_guessed(kept, rows) if settings.apply_mp2020 else {})},
     )
 
 
-def _with_corrections(kept: Sequence[Given], rows: Rows, settings: SourceSettings, where: str) -> dict[str, Any]:
-    """Columns of energy and corrections, as given or made anew."""
-    n_atoms = np.array([sum(amounts) for amounts in rows.amounts])
-    energies = np.array(rows.energy_per_atom)
-    carried = [each.correction for each in kept]
-    if not settings.apply_mp2020:
-        return {
-            "correction_scheme": _schemes(kept, settings, where),
-            "correction_version": [each.version for each in kept],
-            "correction_per_atom": [None if c is None else c / n for c, n in zip(carried, n_atoms, strict=True)],
-        }
-    if None in carried and settings.corrections != mp.NONE:
+def _as_given(entries: Sequence[Given], rows: Rows, settings: SourceSettings, where: str) -> dict[str, Any]:
+    """Columns of the corrections that the entries carry."""
+    kept = [entries[index] for index in rows.kept]
+    return {
+        "correction_scheme": _schemes(kept, settings, where),
+        "correction_version": [each.version for each in kept],
+        "correction_per_atom": [
+            None if each.correction is None else each.correction / n for each, n in zip(kept, rows.n_atoms, strict=True)
+        ],
+    }
+
+
+def _corrected(
+    entries: Sequence[Given], rows: Rows, settings: SourceSettings, where: str
+) -> tuple[Rows, dict[str, Any]]:
+    """Rows that the MP2020 scheme accepts, and their columns of energy and corrections.
+
+    Corrections of this scheme stay: whoever made them may have known the crystal or the oxidation states, which need
+    not be in the file. Those of another scheme give way.
+    """
+    kept = [entries[index] for index in rows.kept]
+    if any(each.correction is None for each in kept) and settings.corrections != mp.NONE:
         raise UserError(
             f"hull.reference.corrections is missing: entries of {where} do not say what they carry; the corrections"
             f" are added to energies with `corrections: {mp.NONE}` alone"
         )
-    old = np.array([change or 0.0 for change in carried]) / n_atoms
-    new = np.array([mp.correction_of(_computed(each))[0] for each in kept]) / n_atoms
-    return {
-        "energy_per_atom": energies - old + new,
+    changes = [each.correction if each.scheme == mp.MP2020 else mp.change_or_refusal(_computed(each)) for each in kept]
+    rows = rows.without({place: each for place, each in enumerate(changes) if isinstance(each, str)}, where)
+    kept = [entries[index] for index in rows.kept]
+    old = np.array([each.correction or 0.0 for each in kept]) / rows.n_atoms
+    new = np.array([each for each in changes if not isinstance(each, str)], float) / rows.n_atoms
+    return rows, {
+        "energy_per_atom": np.array(rows.energy_per_atom) - old + new,
         "correction_scheme": mp.MP2020,
-        "correction_version": mp.pymatgen_version(),
+        "correction_version": [each.version if each.scheme == mp.MP2020 else mp.pymatgen_version() for each in kept],
         "correction_per_atom": new,
     }
 
 
+def _guessed(kept: Sequence[Given], rows: Rows) -> dict[str, Any]:
+    known = [{*each.data, *(mp.TYPES if each.sites or each.scheme == mp.MP2020 else ())} for each in kept]
+    return {"guessed_from_formula": mp.guessed_types(rows.elements, known)}
+
+
 def _schemes(kept: Sequence[Given], settings: SourceSettings, where: str) -> list[str | None]:
-    """Correction scheme of each entry; None where the schemes have nothing for it."""
-    said = {each.scheme for each in kept} - {None}
-    if settings.corrections and said - {settings.corrections}:
-        raise UserError(
-            f"hull.reference.corrections is {settings.corrections!r}, but entries of {where} carry"
-            f" {', '.join(sorted(map(str, said)))}; leave the key out to take them as they are"
-        )
+    """Correction scheme of each entry; None where the schemes have nothing for it.
+
+    An entry without a correction beside corrected ones was looked at, too: no scheme has anything for elements and
+    most alloys. Only of MP2020 is it certain that it has something for every oxide.
+    """
+    said = {each.scheme for each in kept} - {None, UNNAMED}
     if settings.corrections:
+        if said - {settings.corrections}:
+            raise UserError(
+                f"hull.reference.corrections is {settings.corrections!r}, but entries of {where} carry"
+                f" {', '.join(sorted(map(str, said)))}; leave the key out to take them as they are"
+            )
         return [settings.corrections] * len(kept)
-    open_ones = [each for each in kept if each.scheme is None and _needs_correction(each, sure=bool(said))]
-    if any(each.correction is None for each in open_ones):
+    if unnamed := [each for each in kept if each.scheme == UNNAMED]:
         raise UserError(
-            f"hull.reference.corrections is missing: entries of {where}, such as {open_ones[0].entry_id}"
-            f" ({open_ones[0].formula}), do not say what they carry; set it to {mp.MP2020} or {mp.NONE}"
+            f"hull.reference.corrections is missing: {len(unnamed)} of {len(kept)} entries of {where}, such as"
+            f" {_named(unnamed[0])}, carry a correction that names no scheme; set it to {mp.MP2020} or a name of your"
+            " own, which then holds for all entries of the file"
+        )
+    if said:
+        return _beside_corrected(kept, said, where)
+    open_ones = [each for each in kept if mp.may_be_corrected(_computed(each))]
+    if silent := [each for each in open_ones if each.correction is None]:
+        raise UserError(
+            f"hull.reference.corrections is missing: entries of {where}, such as {_named(silent[0])}, do not say what"
+            f" they carry; set it to {mp.MP2020} or {mp.NONE}"
         )
     uncorrected = {id(each) for each in open_ones}
-    return [mp.NONE if id(each) in uncorrected else each.scheme for each in kept]
+    return [mp.NONE if id(each) in uncorrected else None for each in kept]
 
 
-def _needs_correction(each: Given, sure: bool) -> bool:
-    """Whether the scheme has something for this entry; if `sure`, only where no oxidation state has to be guessed.
+def _beside_corrected(kept: Sequence[Given], said: set[str | None], where: str) -> list[str | None]:
+    bare = [each for each in kept if each.scheme is None and _is_oxide(each)] if said == {mp.MP2020} else []
+    if bare:
+        corrected = next(each for each in kept if each.scheme)
+        raise UserError(
+            f"entries of {where} mix oxides with {mp.MP2020} corrections, such as {_named(corrected)}, and"
+            f" {len(bare)} without, such as {_named(bare[0])}; set hull.reference.apply_mp2020 to add what is missing"
+        )
+    return [each.scheme for each in kept]
 
-    Beside corrected entries one without corrections was looked at, too, unless it is an oxide, which all of them get.
-    """
-    composition = Composition(each.formula)
-    if not sure:
-        return mp.may_be_corrected(_computed(each))
-    return len(composition) > 1 and max(composition.elements, key=lambda element: element.X).symbol == "O"
+
+def _named(each: Given) -> str:
+    return f"{each.entry_id} ({formulas.text(each.formula)})"
+
+
+def _is_oxide(each: Given) -> bool:
+    composition = formulas.composition(each.formula)
+    return len(composition) > 1 and "O" in composition
 
 
 def _computed(each: Given) -> ComputedEntry:
-    """Uncorrected entry for the scheme, with parameters as its input sets have them where none are given."""
-    composition = Composition(each.formula)
+    """Uncorrected entry for the scheme, with parameters as its input sets have them where none are given.
+
+    What the entry states of its anions goes before what its crystal shows.
+    """
+    composition = formulas.composition(each.formula)
     energy = float(each.energy) - (each.correction or 0.0)
+    data = dict(each.data)
+    if each.sites and not {"oxide_type", "sulfide_type"} <= data.keys():
+        data = mp.anion_types(each.sites.structure()) | data
     if each.run_type is None or "hubbards" not in each.parameters:
-        return mp.uncorrected_entry(composition, energy, each.entry_id)
+        return mp.uncorrected_entry(composition, energy, each.entry_id, data)
     parameters = {**each.parameters, "run_type": each.run_type}
-    return ComputedEntry(composition, energy, entry_id=each.entry_id, parameters=parameters, data=dict(each.data))
-
-
-def _formula(composition: Any) -> str:
-    """Formula of a composition as pymatgen writes it in JSON: text, or amounts by symbol."""
-    if isinstance(composition, Mapping):
-        return "".join(f"{symbol}{amount:.10g}" for symbol, amount in composition.items() if symbol[:1] != "@")
-    return str(composition)
-
-
-def _value(adjustment: Mapping[str, Any]) -> float:
-    if "value" in adjustment:
-        return float(adjustment["value"])
-    return float(adjustment.get("adj_per_atom", 0.0)) * float(adjustment.get("n_atoms", 0.0))
-
-
-def _scheme(adjustments: Sequence[Mapping[str, Any]]) -> str:
-    """Name of the scheme that made the adjustments; several side by side."""
-    names = set()
-    for each in adjustments:
-        made_by = str((each.get("cls") or {}).get("@class", ""))
-        name = str(each.get("name", ""))
-        names.add(SCHEMES.get(made_by) or (mp.MP2020 if name.startswith(mp.MP2020) else made_by or name or "unnamed"))
-    return " and ".join(sorted(names)) or "unnamed"
-
-
-def _version(adjustments: Sequence[Mapping[str, Any]]) -> str | None:
-    versions = {(each.get("cls") or {}).get("@version") for each in adjustments} - {None}
-    return " and ".join(f"pymatgen {each}" for each in sorted(map(str, versions))) or None
-
-
-def _date(value: Any) -> str | None:
-    """ISO date of a time as pymatgen or the Materials Project write it."""
-    text = value.get("string") if isinstance(value, Mapping) else value
-    return str(text)[:10] if text else None
+    return ComputedEntry(composition, energy, entry_id=each.entry_id, parameters=parameters, data=data)
 
 
 def _scale(entry_id: str) -> str | None:

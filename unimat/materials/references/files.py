@@ -32,13 +32,15 @@ def find_file(path: str, where: str = "hull.reference.path") -> Path:
 
 
 def read_csv(path: Path, columns: tuple[str, ...], what: str) -> pd.DataFrame:
-    """Table of a CSV file that has these columns; cells are text unless a whole column is of numbers.
+    """Table of a CSV file that has these columns; all cells are text as it stands, empty ones too.
+
+    A guess at types would take NaN (sodium nitride) for a missing value and the id 007 for 7.
 
     Raises:
         UserError: if it cannot be read, or a column is missing.
     """
     try:
-        frame = pd.read_csv(path, low_memory=False)
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, low_memory=False, encoding="utf-8-sig")
     except (ValueError, OSError) as error:  # pandas' ParserError, EmptyDataError and UnicodeDecodeError are ValueErrors
         raise UserError(
             f"{path} is not readable as CSV ({' '.join(str(error).split())[:200]}); get it again"

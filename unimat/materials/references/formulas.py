@@ -1,53 +1,52 @@
-"""Formulas as arrays, quickly: no composition object for each of half a million entries."""
+"""Formulas and compositions as the columns of a reference hold them."""
 
-import re
+from collections.abc import Mapping
+from typing import Any
 
 from pymatgen.core import Composition, Element
 
-NUMBERS = {element.symbol: element.Z for element in Element}
-PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)\s*")
-FLAT = re.compile(rf"(?:{PART.pattern})+")
+from unimat.formulas import atoms
+from unimat.periodic_table import ATOMIC_NUMBER
+
+Columns = tuple[tuple[int, ...], tuple[float, ...]]
 
 
-def parsed(formula: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Atomic numbers, rising, and amounts of a formula such as "Cs1S6Zr3", "Na1 Cl1" or "Ac5(Ag2Au3)2".
+def parsed(formula: Any) -> Columns:
+    """Atomic numbers, rising, and amounts of a formula, or of amounts by species.
 
     Raises:
-        ValueError: if it is no formula of elements; isotopes and dummy species are not elements.
+        ValueError: as `unimat.formulas.atoms`; isotopes and dummy species are no elements.
     """
-    text = formula.strip()
-    if not FLAT.fullmatch(text):
-        return _by_pymatgen(text)
-    amounts: dict[int, float] = {}
-    for symbol, amount in PART.findall(text):
-        if symbol not in NUMBERS:
-            raise ValueError(f"{symbol!r} in the formula {formula!r} is no element")
-        number = NUMBERS[symbol]
-        amounts[number] = amounts.get(number, 0.0) + (float(amount) if amount else 1.0)
-    return _sorted(amounts, formula)
+    return _sorted(atoms(formula))
 
 
-def of_composition(composition: Composition) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Atomic numbers, rising, and amounts of a composition; ValueError as `parsed`."""
-    amounts: dict[int, float] = {}
-    for symbol, amount in composition.get_el_amt_dict().items():
-        if symbol not in NUMBERS:
-            raise ValueError(f"{symbol!r} in the formula {composition.formula!r} is no element")
-        amounts[NUMBERS[symbol]] = amounts.get(NUMBERS[symbol], 0.0) + amount
-    return _sorted(amounts, composition.formula)
+def of_composition(composition: Composition) -> Columns:
+    """Atomic numbers, rising, and amounts of a composition, whatever its oxidation states; ValueError as `parsed`."""
+    amounts: dict[str, float] = {}
+    for species, amount in composition.items():
+        name = _name(species)
+        amounts[name] = amounts.get(name, 0.0) + amount
+    return _sorted(atoms(amounts))
 
 
-def _by_pymatgen(formula: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    if not re.search("[A-Z]", formula):  # pymatgen takes empty text for a composition of nothing
-        raise ValueError(f"{formula!r} is no formula")
-    try:
-        return of_composition(Composition(formula))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{formula!r} is no formula") from error
+def composition(formula: Any) -> Composition:
+    """pymatgen Composition of a formula, without oxidation states; ValueError as `parsed`."""
+    return Composition(atoms(formula))
 
 
-def _sorted(amounts: dict[int, float], formula: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    if not amounts or not all(amount > 0 for amount in amounts.values()):
-        raise ValueError(f"the formula {formula!r} has an element without atoms")
-    numbers = sorted(amounts)
-    return tuple(numbers), tuple(amounts[number] for number in numbers)
+def text(formula: Any) -> str:
+    """A formula that `parsed` reads: text as it is, amounts by species as pymatgen writes them, ``Na1 Cl1``."""
+    if isinstance(formula, str) or not isinstance(formula, Mapping):
+        return str(formula)
+    return " ".join(f"{symbol}{amount:.8f}".rstrip("0").rstrip(".") for symbol, amount in atoms(formula).items())
+
+
+def _name(species: Any) -> str:
+    # To pymatgen deuterium is an element with hydrogen's symbol; only its name tells.
+    element = species if isinstance(species, Element) else getattr(species, "element", species)
+    return str(getattr(element, "name", species))
+
+
+def _sorted(amounts: dict[str, float]) -> Columns:
+    found = sorted((ATOMIC_NUMBER[symbol], amount) for symbol, amount in amounts.items())
+    return tuple(number for number, _ in found), tuple(amount for _, amount in found)

@@ -10,8 +10,10 @@ from typing import Any
 from unimat.errors import UserError
 from unimat.files import sha256
 from unimat.materials.reference import Reference
-from unimat.materials.references.computed_entries import given, reference_of
+from unimat.materials.references.computed_entries import reference_of
 from unimat.materials.references.files import find_file
+from unimat.materials.references.given import given
+from unimat.materials.references.sites import compact
 from unimat.materials.stability_settings import SourceSettings
 
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
@@ -31,7 +33,9 @@ def from_json(settings: SourceSettings, n_processes: int = 1) -> Reference:
     """
     path = find_file(str(settings.path))
     refuse_pickles(path)
-    found = [given(entry, key) for key, entry in entry_dicts(_documents(path))]
+    # Only a scheme that is to be applied asks for crystals, which are most of such a file.
+    hook = compact if settings.apply_mp2020 else _without_structure
+    found = [given(entry, key) for key, entry in entry_dicts(_documents(path, hook))]
     if not found:
         raise UserError(f"{path} holds no entry: nothing in it has an energy and a composition")
     return reference_of(found, settings, path.name, {"inputs": {path.name: sha256(path)}}, n_processes)
@@ -58,13 +62,13 @@ def _first_byte(path: Path) -> bytes:
         return b""  # reading it will say what is wrong
 
 
-def _documents(path: Path) -> Any:
-    """Parsed JSON without the sites of crystals, which no hull needs and which are most of such a file."""
+def _documents(path: Path, hook: Callable[[dict[str, Any]], Any]) -> Any:
+    """Parsed JSON, each mapping in it as `hook` makes it."""
     try:
         with OPENERS.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8") as stream:
             if ".jsonl" in path.suffixes:
-                return [json.loads(line, object_hook=_without_structure) for line in stream if line.strip()]
-            return json.load(stream, object_hook=_without_structure)
+                return [json.loads(line, object_hook=hook) for line in stream if line.strip()]
+            return json.load(stream, object_hook=hook)
     except (OSError, EOFError, ValueError) as error:
         raise UserError(f"{path} is not readable as JSON ({error}); get it again, or give a .json, .json.gz") from error
 
@@ -85,7 +89,7 @@ def entry_dicts(value: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]
     if isinstance(value, list):
         for index, each in enumerate(value):
             yield from entry_dicts(each, f"{key}{index}" if not key else f"{key}-{index}")
-    elif isinstance(value, dict) and "energy" in value and "composition" in value:
+    elif isinstance(value, dict) and (value.get("@class") in CLASSES or {"energy", "composition"} <= value.keys()):
         if str(value.get("@class")) not in CLASSES:
             raise UserError(f"entries of class {value['@class']} hold no total energy; give {', '.join(CLASSES[:3])}")
         yield key, value

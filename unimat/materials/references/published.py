@@ -31,6 +31,7 @@ moved to the scale of the other rows, or every crystal near germanium or magnesi
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,11 +109,13 @@ def _reference(frame: pd.DataFrame, path: Path, settings: SourceSettings, scheme
     rows = checked(ids, frame["Composition"], frame["Corrected Energy"], per_cell=True, where=path.name)
     n_atoms = np.array([sum(amounts) for amounts in rows.amounts])
     energies = np.array(rows.energy_per_atom)
+    guessed: dict[str, Any] = {}
     if scheme == mp.NONE:
         cells = zip(rows.formula, rows.entry_id, (energies * n_atoms).tolist(), strict=True)
         found = mp.corrections(list(cells), n_processes)
         per_atom, run_types = np.array([each[0] for each in found]) / n_atoms, [each[1] for each in found]
         energies, version = energies + per_atom, mp.pymatgen_version()
+        guessed = {"guessed_from_formula": mp.guessed_types(rows.elements, [()] * len(rows.kept))}
     else:
         per_atom, run_types, version = _published_corrections(frame, rows, n_atoms), None, AS_PUBLISHED
     scales = [settings.pseudopotentials or _scale(entry_id) for entry_id in rows.entry_id]
@@ -132,7 +135,7 @@ def _reference(frame: pd.DataFrame, path: Path, settings: SourceSettings, scheme
         entries=Entries(table_of(columns)),
         energy_type=_energy_type(version, scales),
         source=f"{path.name}: {len(rows.kept)} of {len(frame)} rows, corrections {version}",
-        details={"inputs": {path.name: sha256(path)}, "dropped": rows.dropped},
+        details={"inputs": {path.name: sha256(path)}, **rows.left_out(), **guessed},
     )
 
 

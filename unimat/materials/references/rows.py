@@ -3,18 +3,21 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unimat.errors import UserError
 from unimat.materials.references import formulas
+from unimat.materials.references.energy_scale import refuse_impossible
+from unimat.materials.references.lost import Lost, lost
 
 log = logging.getLogger("unimat.reference")
 
-MAX_ENERGY = 100.0  # eV/atom; the lowest total energy of an element (tungsten and its like) is near -13
 SHOWN = 5
+MISSING = ("", "na", "n/a", "nan", "null", "none", "-")  # words for no number, where a table is read as text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Rows:
         kept: positions of the rows in the table.
         energy_per_atom: eV/atom.
         dropped: id and reason of each row that was left out.
+        lost: those of them that no other row stands for.
     """
 
     kept: list[int]
@@ -34,6 +38,32 @@ class Rows:
     amounts: list[tuple[float, ...]]
     energy_per_atom: list[float]
     dropped: list[tuple[str, str]]
+    lost: list[Lost]
+
+    @property
+    def n_atoms(self) -> np.ndarray:
+        """(n,) atoms of each formula."""
+        return np.array([sum(amounts) for amounts in self.amounts])
+
+    def without(self, refused: Mapping[int, str], where: str) -> "Rows":
+        """The same without some rows, by their place here, each with its reason."""
+        if not refused:
+            return self
+        gone = [(self.entry_id[place], self.formula[place], reason) for place, reason in refused.items()]
+        dropped = [(entry_id, reason) for entry_id, _, reason in gone]
+        tell_dropped(dropped, where)
+        columns = {
+            name: [value for place, value in enumerate(getattr(self, name)) if place not in refused]
+            for name in ("kept", "entry_id", "formula", "elements", "amounts", "energy_per_atom")
+        }
+        found = Rows(**columns, dropped=self.dropped + dropped, lost=self.lost + [lost(*each) for each in gone])
+        if not found.kept:
+            raise UserError(f"{where} has no entry that can be used; the first, {dropped[0][0]}: {dropped[0][1]}")
+        return found
+
+    def left_out(self) -> dict[str, Any]:
+        """What a reference's details say of the rows that it does not have."""
+        return {"dropped": self.dropped, "lost": self.lost}
 
     def columns(self) -> dict[str, Any]:
         """The columns, as `entries.table_of` takes them."""
@@ -50,25 +80,28 @@ def checked(ids: Iterable[Any], names: Iterable[Any], energies: Iterable[Any], p
     Raises:
         UserError: if no row can be used, or an id stands for two phases or two energies.
     """
-    rows = Rows([], [], [], [], [], [], [])
+    rows = Rows([], [], [], [], [], [], [], [])
     seen: dict[str, tuple[str, float]] = {}
     for index, (entry_id, formula, energy) in enumerate(zip(map(str, ids), names, energies, strict=True)):
         try:
-            numbers, amounts = formulas.parsed(str(formula))
+            if not entry_id.strip() or entry_id == "nan":
+                raise ValueError("no id")
+            numbers, amounts = formulas.parsed(formula)
             value = _energy(energy) / (sum(amounts) if per_cell else 1.0)
-            if abs(value) > MAX_ENERGY:
-                raise ValueError(f"an energy of {value:.6g} eV/atom, beyond {MAX_ENERGY:g}")
+            refuse_impossible(value, numbers, amounts)
         except ValueError as error:
             rows.dropped.append((entry_id, str(error)))
+            rows.lost.append(lost(entry_id, formula, str(error)))
             continue
+        text = formulas.text(formula)
         if entry_id in seen:
-            _refuse_another(entry_id, seen[entry_id], (str(formula), value), where)
+            _refuse_another(entry_id, seen[entry_id], (text, value), where)
             rows.dropped.append((entry_id, "the same entry once more"))
             continue
-        seen[entry_id] = (str(formula), value)
+        seen[entry_id] = (text, value)
         for column, each in zip(
             (rows.kept, rows.entry_id, rows.formula, rows.elements, rows.amounts, rows.energy_per_atom),
-            (index, entry_id, str(formula), numbers, amounts, value),
+            (index, entry_id, text, numbers, amounts, value),
             strict=True,
         ):
             column.append(each)  # type: ignore[attr-defined]
@@ -96,7 +129,7 @@ def _refuse_another(entry_id: str, first: tuple[str, float], second: tuple[str, 
 
 def _energy(value: Any) -> float:
     """The number; ValueError in words if it is none."""
-    if value is None or pd.isna(value):
+    if value is None or pd.isna(value) or str(value).strip().lower() in MISSING:
         raise ValueError("no energy")
     try:
         number = float(value)

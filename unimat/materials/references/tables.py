@@ -43,6 +43,7 @@ def of_rows(rows: Rows, path: Path, settings: SourceSettings, source: str, n_pro
     """Reference of rows whose energies are what the settings say, corrected if the settings want it."""
     scheme, version = settings.corrections, None
     energies, per_atom, run_types = rows.energy_per_atom, None, None
+    guessed = {}
     if settings.apply_mp2020:
         if scheme != mp.NONE:
             raise UserError(
@@ -54,6 +55,7 @@ def of_rows(rows: Rows, path: Path, settings: SourceSettings, source: str, n_pro
         found = mp.corrections(list(zip(rows.formula, rows.entry_id, cells, strict=True)), n_processes)
         per_atom = [change / n for (change, _), n in zip(found, n_atoms, strict=True)]
         energies = [energy + change for energy, change in zip(energies, per_atom, strict=True)]
+        guessed = {"guessed_from_formula": mp.guessed_types(rows.elements, [()] * len(rows.kept))}
         run_types, scheme, version = [run_type for _, run_type in found], mp.MP2020, mp.pymatgen_version()
     said = {
         "calculator": settings.calculator,
@@ -81,7 +83,7 @@ def of_rows(rows: Rows, path: Path, settings: SourceSettings, source: str, n_pro
         energy_type=energy_type,
         source=source,
         licence=settings.licence or "",
-        details={"inputs": {path.name: sha256(path)}, "dropped": rows.dropped},
+        details={"inputs": {path.name: sha256(path)}, **rows.left_out(), **guessed},
     )
 
 

@@ -2,12 +2,11 @@
 
 import dataclasses
 
-from pymatgen.entries.compatibility import CompatibilityError
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from unimat.errors import UserError
-from unimat.materials.references.computed_entries import RUN_TYPES
 from unimat.materials.references.corrections import correction_of
+from unimat.materials.references.given import RUN_TYPES
 from unimat.materials.relax.engine import Relaxation
 
 
@@ -21,11 +20,13 @@ def corrected(relaxation: Relaxation) -> Relaxation:
     if structure is None or parameters is None or relaxation.energy_per_atom is None:
         return relaxation
     energy = relaxation.energy_per_atom * len(structure)
-    entry = ComputedStructureEntry(structure, energy, parameters=scheme_parameters(parameters), entry_id="relaxed")
+    entry = ComputedStructureEntry(
+        structure, energy, parameters=scheme_parameters(parameters), entry_id="this calculation"
+    )
     try:
         correction, _ = correction_of(entry)
-    except (CompatibilityError, UserError) as error:
-        failure = f"the MP2020 corrections refuse this calculation: {' '.join(str(error).split())}"
+    except UserError as error:
+        failure = f"{error}"
         return Relaxation(None, failure=failure, n_steps=relaxation.n_steps, mended=relaxation.mended)
     share, first = correction / len(structure), relaxation.initial_energy_per_atom
     return dataclasses.replace(

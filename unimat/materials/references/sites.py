@@ -1,0 +1,43 @@
+"""Crystals inside a JSON of entries, as little of them as tells an oxide from a peroxide."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pymatgen.core import Lattice, Structure
+
+from unimat.formulas import atoms
+
+Site = tuple[dict[str, float], list[float]]  # share of each element, fractional coordinates
+
+
+@dataclasses.dataclass(frozen=True)
+class Sites:
+    """Lattice matrix (Å, rows a, b, c) and sites of a crystal."""
+
+    matrix: list[list[float]]
+    sites: list[Site]
+
+    def structure(self) -> Structure:
+        """pymatgen Structure, without oxidation states."""
+        species, coords = zip(*self.sites, strict=True)
+        return Structure(Lattice(self.matrix), list(species), list(coords))
+
+
+def compact(value: dict[str, Any]) -> Any:
+    """For `json.load(object_hook=...)`: pymatgen's structures as `Sites`, all else as it is."""
+    if "abc" in value and "species" in value:
+        shares: dict[str, float] = {}
+        for each in value["species"]:
+            [(symbol, _)] = atoms({each["element"]: 1.0}).items()  # without the oxidation state
+            shares[symbol] = shares.get(symbol, 0.0) + float(each.get("occu", 1.0))
+        return shares, value["abc"]
+    if "sites" in value and isinstance(value.get("lattice"), Mapping):
+        return Sites(value["lattice"]["matrix"], value["sites"])
+    return value
+
+
+def of_structure(structure: Structure) -> Sites:
+    """The same of a pymatgen Structure."""
+    sites = [(site.species.get_el_amt_dict(), site.frac_coords.tolist()) for site in structure]
+    return Sites(structure.lattice.matrix.tolist(), sites)
