@@ -11,6 +11,7 @@ import numpy as np
 
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
+from unimat.materials.readers import crystalformer
 from unimat.materials.readers.literals import parsed
 from unimat.materials.readers.opening import MAX_TEXT, one_line, too_large
 from unimat.materials.readers.ordered import FULL_OCCUPANCY_WITHIN, check_ordered
@@ -192,6 +193,7 @@ _READERS: dict[tuple[str, ...], Callable[[Mapping[str, Any], str], Crystal]] = {
     OPTIMADE: _of_optimade,
     ("lattice_mat", "coords"): _of_jarvis,
     ASE: _of_ase,
+    crystalformer.COLUMNS: crystalformer.crystal_of_row,
 }
 
 

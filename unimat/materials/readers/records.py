@@ -8,7 +8,7 @@ from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
 
 ID_NAMES = ("material_id", "MaterialId", "mp_id", "id", "ID")
-STRUCTURE_NAMES = ("cif", "structure", "poscar", "POSCAR", "CIF")
+STRUCTURE_NAMES = ("cif", "structure", "poscar", "POSCAR", "CIF", "relaxed_cif")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tables with a column of structures (CIF, POSCAR or JSON text, or OPTIMADE's three columns), and crystal tables."""
+"""Tables with a column of structures, or with their parts in columns (OPTIMADE, CrystalFormer), and crystal tables."""
 
 import dataclasses
 import itertools
@@ -11,6 +11,7 @@ from unimat import crystal_stream
 from unimat.crystal_table import STRUCTURE_COLUMNS, Crystal, CrystalTable
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.ingest_settings import SPLITS
+from unimat.materials.readers import crystalformer
 from unimat.materials.readers.arrow_table import arrow_header, arrow_rows
 from unimat.materials.readers.csv_table import Row, csv_header, csv_rows
 from unimat.materials.readers.entries import OPTIMADE, content_of
@@ -113,6 +114,7 @@ class _Layout:
 
     Attributes:
         stated: what the table says of the crystals beside their structures.
+        group: space group of all rows, for CrystalFormer's.
     """
 
     material_id: str | None
@@ -120,6 +122,7 @@ class _Layout:
     properties: tuple[str, ...]
     split: str | None
     stated: tuple[str, ...] = ()
+    group: int | None = None
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -132,7 +135,14 @@ def _layout(table: Table, columns: Columns) -> _Layout:
     material_id = columns.material_id or table.usual(ID_NAMES)
     beside = [name for name in table.header if is_stated_name(name) and table.header.count(name) == 1]
     stated = tuple(name for name in beside if name not in (material_id, *structure))
-    layout = _Layout(material_id, structure, columns.properties, table.usual(("split",)), stated)
+    layout = _Layout(
+        material_id,
+        structure,
+        columns.properties,
+        table.usual(("split",)),
+        stated,
+        crystalformer.group_in(plain_name(table.path.name)),
+    )
     for name in layout.wanted:
         table.require(name, "id_column" if name == material_id else "properties")
     return layout
@@ -145,6 +155,10 @@ def _structure_columns(table: Table, columns: Columns) -> tuple[str, ...]:
         return (name,)
     if set(OPTIMADE) <= set(table.header):
         return (*OPTIMADE, *(name for name in ("species", "structure_features") if name in table.header))
+    if set(crystalformer.COLUMNS) <= set(table.header):
+        if crystalformer.group_in(plain_name(table.path.name)) is None:
+            raise UserError(f"{table.path}: of which space group? name it as CrystalFormer does, output_225.csv say")
+        return crystalformer.COLUMNS
     raise UserError(f"{table.path}: no structure column among {table.names}; name it by structure_column")
 
 
@@ -171,4 +185,4 @@ def _records(table: Table, layout: _Layout) -> Iterator[Record]:
 def _structure(row: dict[str, Any], layout: _Layout) -> Any:
     if len(layout.structure) == 1:
         return row[layout.structure[0]]
-    return {name: row[name] for name in layout.structure}
+    return {**{name: row[name] for name in layout.structure}, crystalformer.GROUP: layout.group}
