@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help env gpaw demo ablation test test-slow lint format docs bench profiles constraints clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(READY)  ## a virtual environment in .venv, pinned by constraints.txt
 
@@ -40,6 +40,9 @@ gpaw: $(READY)  ## add GPAW, built with libxc-dev libopenblas-dev libfftw3-dev l
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadscope
+
+test-remaining: $(READY)  ## what the last run skipped for want of GPAW, Slurm, Chromium or published data
+	$(BIN)/python -m pytest --remaining --numprocesses $(CORES) --dist loadscope
 
 test-slow: $(READY)  ## the tests that are too long for every landing
 	$(BIN)/python -m pytest -m slow

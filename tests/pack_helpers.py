@@ -8,8 +8,8 @@ import tarfile
 
 import jax
 import pytest
-from model_helpers import TINY_MODEL, TINY_TRAIN
 
+from tests.model_helpers import TINY_MODEL, TINY_TRAIN
 from unimat.errors import UserError
 from unimat.model.packed.pack import Packed, record_of
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from report_run import crystals, write_dataset, write_model
 
+from tests.report_run import crystals, write_dataset, write_model
 from unimat import crystal_table
 from unimat.crystal_table import CrystalTable, Rejected
 from unimat.files import read_json, write_json, write_text

@@ -3,8 +3,8 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from model_helpers import encoded_in_memory, largest_displacement, random_table
 
+from tests.model_helpers import encoded_in_memory, largest_displacement, random_table
 from unimat.crystal_table import Crystal
 from unimat.model import augmentation
 from unimat.model.channels import RawChannels

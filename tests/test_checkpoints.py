@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from model_helpers import TINY_MODEL, write_tiny_dataset
 
+from tests.model_helpers import TINY_MODEL, write_tiny_dataset
 from unimat.errors import UserError
 from unimat.model import networks
 from unimat.model.checkpoints import DESCRIPTION, read_model, write_model

@@ -3,8 +3,8 @@
 import csv
 
 import numpy as np
-from model_helpers import random_table
 
+from tests.model_helpers import random_table
 from unimat import crystal_table
 from unimat.cli import main
 from unimat.crystal_table import Crystal, from_crystals

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pytest
-from model_helpers import TINY_MODEL, TINY_TRAIN, random_table
 from pymatgen.core import Composition
 
+from tests.model_helpers import TINY_MODEL, TINY_TRAIN, random_table
 from unimat.errors import UserError
 from unimat.model import networks, training
 from unimat.model.conditions import condition_shapes, left_out, training_conditions

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
-from model_helpers import TINY_TRAIN
 
+from tests.model_helpers import TINY_TRAIN
 from unimat.errors import UserError
 from unimat.model import devices
 from unimat.model.distributed import Job, any_process, connect, job_of
@@ -110,7 +110,7 @@ LAYOUTS = """
 import dataclasses, json, sys
 sys.path.insert(0, sys.argv[1])
 import jax
-from model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
+from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 from unimat.model import devices, networks, training
 from unimat.model.encoded import read_encoding
 from unimat.model.loader import Loader
@@ -140,7 +140,7 @@ for n_devices, fsdp in ((1, 1), (8, 1), (8, 4)):
 def test_one_device_and_eight_agree_whatever_is_cut(tmp_path):
     flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", LAYOUTS, str(FOLDER), str(tmp_path / "encoded")]
+    command = [sys.executable, "-c", LAYOUTS, str(FOLDER.parent), str(tmp_path / "encoded")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     one, data, fsdp = map(json.loads, done.stdout.splitlines())

@@ -8,8 +8,8 @@ from pathlib import Path
 import jax
 import pytest
 import yaml
-from model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 
+from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.model import devices, doctor

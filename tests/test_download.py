@@ -6,8 +6,8 @@ import io
 import urllib.request
 
 import pytest
-from file_server import CONTENT, Server, published, running_server  # noqa: F401 - a fixture
 
+from tests.file_server import CONTENT, Server, published, running_server  # noqa: F401 - a fixture
 from unimat.errors import UserError
 from unimat.materials import download as download_module
 from unimat.materials.download import download

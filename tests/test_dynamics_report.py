@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_run import write_run
 
+from tests.report_run import write_run
 from unimat import crystal_table
 from unimat.files import write_json
 from unimat.materials.dynamics.assess import Dynamics

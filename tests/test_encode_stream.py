@@ -6,9 +6,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from model_helpers import encoded_in_memory, random_crystal, random_table
 from pymatgen.core import Lattice
 
+from tests.model_helpers import encoded_in_memory, random_crystal, random_table
 from unimat import crystal_stream, crystal_table
 from unimat.cli import main
 from unimat.errors import UserError

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_helpers import encoded_in_memory, largest_displacement, random_crystal, random_table
 from pymatgen.core import Lattice
 
+from tests.model_helpers import encoded_in_memory, largest_displacement, random_crystal, random_table
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected, UserError

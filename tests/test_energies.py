@@ -83,8 +83,9 @@ def test_energy_distribution_stands_in_both_modes_and_in_the_verdicts(predictor)
 
 
 def test_chgnets_energies_are_those_of_its_own_calls():
-    chgnet = pytest.importorskip("chgnet.model")
-    model = chgnet.CHGNet.load(verbose=False, use_device="cpu")
+    from chgnet.model import CHGNet
+
+    model = CHGNet.load(verbose=False, use_device="cpu")
     found = energies([DIAMOND, TOO_DENSE, ROCK_SALT, AMERICIUM], "chgnet")
     expected = [float(model.predict_structure(to_structure(each))["e"]) for each in (DIAMOND, ROCK_SALT)]
     assert found.values[[0, 2]].tolist() == pytest.approx(expected, abs=1e-5)

@@ -13,11 +13,12 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 from pymatgen.entries.computed_entries import ComputedEntry
 from pymatgen.io.ase import AseAtomsAdaptor
-from test_writers import assert_same, random_table
 
+from tests.test_writers import assert_same, random_table
 from unimat import crystal_table
 from unimat.cli import main
 from unimat.crystal_table import Crystal, from_crystals
+from unimat.distributions import installed
 from unimat.materials.exports.optimade import entry
 from unimat.materials.ingest import read_crystals
 from unimat.materials.ingest_settings import ConvertSettings, PropertyColumn
@@ -56,7 +57,8 @@ def test_extxyz_gives_ase_the_total_energy(tmp_path):
 
 def test_tensors_as_cdvaes_crystal_arrays(tmp_path):
     """compute_metrics.py takes evaluation 0 and cuts the atoms by num_atoms; Lattice.from_parameters makes the cell."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     table = random_table()
     write_as(table, tmp_path / "eval_gen.pt")
     data = torch.load(tmp_path / "eval_gen.pt")
@@ -75,7 +77,6 @@ def test_tensors_as_cdvaes_crystal_arrays(tmp_path):
 
 
 def test_tensors_come_back_with_ids_and_properties(tmp_path):
-    pytest.importorskip("torch")
     table = random_table()
     write_as(table, tmp_path / "eval_gen.pt")
     back, rejected = read_crystals(
@@ -161,10 +162,10 @@ def test_optimade_comes_back_and_its_models_take_it(tmp_path):
     assert back.column("_unimat_note").tolist() == table.column("note").tolist()
     for crystal, read in zip(table, back, strict=True):
         assert_same(crystal, read.lattice, read.atomic_numbers, read.frac_coords, 1e-10)
-    models = pytest.importorskip(
-        "optimade.models", reason="the models of optimade-python-tools check more, if installed"
-    )
-    models.StructureResponseMany(**json.loads((tmp_path / "t.json").read_text(encoding="utf-8")))
+    if installed("optimade"):  # its models check more
+        from optimade.models import StructureResponseMany
+
+        StructureResponseMany(**json.loads((tmp_path / "t.json").read_text(encoding="utf-8")))
 
 
 @pytest.mark.published

@@ -5,8 +5,8 @@ import hashlib
 import zipfile
 
 import pytest
-from file_server import CONTENT, Server, blob_id, running_server  # noqa: F401 - a fixture
 
+from tests.file_server import CONTENT, Server, blob_id, running_server  # noqa: F401 - a fixture
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import git_blob_id, read_json

@@ -6,8 +6,8 @@ import json
 import jax
 import numpy as np
 import pytest
-from model_helpers import TINY_MODEL, TINY_TRAIN, random_table, write_tiny_dataset
 
+from tests.model_helpers import TINY_MODEL, TINY_TRAIN, random_table, write_tiny_dataset
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import read_json

@@ -11,9 +11,9 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from job_helpers import pretend_mongodb
 from pymatgen.core import Lattice, Structure
 
+from tests.job_helpers import pretend_mongodb
 from unimat import cli, crystal_table
 from unimat.crystal_table import from_crystals
 from unimat.materials.relax.jobs.store_names import VARIABLE
@@ -45,9 +45,11 @@ def project(folder: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.system("jobflow-remote")
 def test_chgnet_by_jobflow_remote(tmp_path, monkeypatch):
-    remote = pytest.importorskip("jobflow_remote")
-    monkeypatch.setattr(remote.SETTINGS, "projects_folder", str(tmp_path))
+    import jobflow_remote
+
+    monkeypatch.setattr(jobflow_remote.SETTINGS, "projects_folder", str(tmp_path))
     monkeypatch.delenv(VARIABLE, raising=False)
     pretend_mongodb(monkeypatch)
     from jobflow_remote.jobs.jobcontroller import JobController

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gnome_like import COLUMNS, LAYOUTS, write_gnome_like
+import yaml
 from pymatgen.core import Composition, Structure
 from pymatgen.io.cif import CifWriter
 
+from tests.gnome_like import COLUMNS, LAYOUTS, write_gnome_like
 from unimat import crystal_table
 from unimat.cli import main
 from unimat.errors import CrystalRejected, UserError
@@ -217,7 +218,6 @@ def test_a_copy_of_the_bucket_is_a_mirror(generated, tmp_path):
 
 
 def test_the_configuration_names_it():
-    yaml = pytest.importorskip("yaml")
     text = (ROOT / "config" / "gnome.yaml").read_text(encoding="utf-8")
     settings = load_settings(IngestSettings, yaml.safe_load(text)["dataset"])
     assert settings.name == "gnome"

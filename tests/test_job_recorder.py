@@ -6,9 +6,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from job_helpers import Failing, documents, short_job
 from jobflow import Flow
 
+from tests.job_helpers import Failing, documents, short_job
 from unimat.materials.relax.jobs import recorder as job_recorder
 from unimat.materials.relax.jobs import store as job_store
 from unimat.materials.relax.jobs.context import embedded_folder, labelled, recording

@@ -9,10 +9,10 @@ from pathlib import Path
 import jobflow
 import numpy as np
 import pytest
-from job_helpers import PASSWORD, URI, Failing, JobEngine, documents, pretend_mongodb, short_job
 from jobflow import JobStore
 from maggma.stores import JSONStore, MemoryStore, MontyStore
 
+from tests.job_helpers import PASSWORD, URI, Failing, JobEngine, documents, pretend_mongodb, short_job
 from unimat import cli
 from unimat.crystal_table import Crystal, from_crystals, write
 from unimat.errors import UserError

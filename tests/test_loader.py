@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
-from model_helpers import write_tiny_dataset
 
+from tests.model_helpers import write_tiny_dataset
 from unimat.errors import UserError
 from unimat.model.encoded import concatenated, padded
 from unimat.model.loader import Loader, batch_rows, read_ahead

@@ -10,8 +10,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 
+from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 from unimat import crystal_table
 from unimat.cli import main
 from unimat.errors import UserError

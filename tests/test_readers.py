@@ -243,7 +243,6 @@ def test_both_published_forms_of_carbon_24_agree(published_data):
 
 @pytest.mark.published
 def test_published_generated_crystals_are_read(published_data):
-    pytest.importorskip("torch")
     records = records_of(published_data / "generated" / "diffcsp_mp_20" / "DiffCSP_mp_20.pt")
     n_atoms = [len(record.content.atomic_numbers) for record in records]
     assert (len(n_atoms), sum(n_atoms)) == (10_000, 104_337)

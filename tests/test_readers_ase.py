@@ -7,9 +7,10 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
-from test_readers import assert_both, read
-from test_readers_bad_input import reasons, told
 
+from tests.test_readers import assert_both, read
+from tests.test_readers_bad_input import reasons, told
+from unimat.distributions import installed
 from unimat.errors import UserError
 from unimat.materials.readers import records_of
 from unimat.materials.readers.records import Columns
@@ -52,11 +53,8 @@ def test_ase_database(database):
 
 
 def test_ase_database_of_another_kind_names_its_package(tmp_path):
-    pytest.importorskip("ase")
     (tmp_path / "a.aselmdb").write_bytes(b"lmdb")
-    try:
-        import ase_db_backends  # noqa: F401
-    except ModuleNotFoundError:
+    if not installed("ase-db-backends"):
         with pytest.raises(UserError, match="pip install ase-db-backends"):
             list(records_of(tmp_path / "a.aselmdb"))
 

@@ -11,9 +11,9 @@ import tarfile
 import zipfile
 
 import pytest
-from test_readers import CIFS
-from test_readers_bad_input import outcome, told
 
+from tests.test_readers import CIFS
+from tests.test_readers_bad_input import outcome, told
 from unimat.errors import UserError
 from unimat.materials.readers import records_of
 

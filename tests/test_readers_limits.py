@@ -8,8 +8,8 @@ import zipfile
 
 import pandas as pd
 import pytest
-from test_readers_bad_input import CIF, reasons, zip_of
 
+from tests.test_readers_bad_input import CIF, reasons, zip_of
 from unimat.materials.readers import opening
 
 

@@ -13,9 +13,9 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from pymatgen.core import Lattice, Molecule, Structure
 from pymatgen.core.surface import SlabGenerator
-from test_readers import CIFS, ROCK_SALT, SILICON
-from test_readers_bad_input import outcome
 
+from tests.test_readers import CIFS, ROCK_SALT, SILICON
+from tests.test_readers_bad_input import outcome
 from unimat.errors import CrystalRejected
 from unimat.materials.readers import records_of
 from unimat.materials.readers.entries import content_of

@@ -9,9 +9,9 @@ import pytest
 from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.cif import CifWriter
-from test_readers import CIFS, ROCK_SALT, SILICON
-from test_readers_bad_input import outcome
 
+from tests.test_readers import CIFS, ROCK_SALT, SILICON
+from tests.test_readers_bad_input import outcome
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
 from unimat.materials.readers import records_of

@@ -4,8 +4,8 @@ import sys
 
 import numpy as np
 import pytest
-from test_readers import ROCK_SALT, SILICON, read
 
+from tests.test_readers import ROCK_SALT, SILICON, read
 from unimat.errors import UserError
 from unimat.materials.readers import records_of
 
@@ -23,7 +23,8 @@ def tensors(torch, n_evaluations=None):
 
 
 def test_tensors_of_cdvae_and_diffcsp(tmp_path):
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.save(tensors(torch), tmp_path / "gen.pt")
     crystals = read(tmp_path / "gen.pt")
     assert list(crystals) == ["gen-0", "gen-1"]
@@ -34,7 +35,8 @@ def test_tensors_of_cdvae_and_diffcsp(tmp_path):
 
 
 def test_tensors_that_are_not_plain_or_not_whole_are_told(tmp_path):
-    torch = pytest.importorskip("torch")
+    import torch
+
     content = tensors(torch)
     torch.save({**content, "lengths": content["lengths"], "num_atoms": content["num_atoms"] + 1}, tmp_path / "a.pt")
     with pytest.raises(UserError, match="num_atoms sum to 18, but there are 16 atoms"):

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from pymatgen.core import Structure
-from report_run import write_run
 
+from tests.report_run import write_run
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.report.headline import as_json, headlines

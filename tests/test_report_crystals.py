@@ -10,8 +10,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from report_run import write_run
 
+from tests.report_run import write_run
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, Rejected
 from unimat.report import assets

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from report_run import N_GENERATED, write_run
 
+from tests.report_run import N_GENERATED, write_run
 from unimat import crystal_table
 from unimat.crystal_table import Rejected
 from unimat.files import read_json, write_json

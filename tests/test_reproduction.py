@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from pymatgen.core import Structure
-from reproduction_run import N_GENERATED, N_TRUTHS, configuration, write_reproduced
 
+from tests.reproduction_run import N_GENERATED, N_TRUTHS, configuration, write_reproduced
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import read_json, write_json

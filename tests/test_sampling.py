@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import monitoring
-from model_helpers import TINY_MODEL, random_table, write_tiny_dataset
 
+from tests.model_helpers import TINY_MODEL, random_table, write_tiny_dataset
 from unimat import crystal_table
 from unimat.cli import main
 from unimat.files import read_json
@@ -143,12 +143,12 @@ def test_crystals_do_not_depend_on_the_number_of_devices(model, tmp_path):
     """One device here, two fake ones there."""
     path = written(model, tmp_path)
     script = (
-        "import sys, jax, numpy; sys.path.insert(0, sys.argv[1]); from test_sampling import SETTINGS, states; "
+        "import sys, jax, numpy; sys.path.insert(0, sys.argv[1]); from tests.test_sampling import SETTINGS, states; "
         "from unimat.model.checkpoints import read_model; assert jax.local_device_count() == 2; "
         "numpy.savez(sys.argv[3], **states(read_model(sys.argv[2])))"
     )
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
-    command = [sys.executable, "-c", script, Path(__file__).parent, path, tmp_path / "two.npz"]
+    command = [sys.executable, "-c", script, Path(__file__).parents[1], path, tmp_path / "two.npz"]
     subprocess.run(command, env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}, check=True)
     one, two = states(model), np.load(tmp_path / "two.npz")
     for name in one:

@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from model_helpers import encoded_in_memory, random_table, write_tiny_dataset
 
+from tests.model_helpers import encoded_in_memory, random_table, write_tiny_dataset
 from unimat.errors import UserError
 from unimat.files import read_json, sha256
 from unimat.model.encoded import concatenated, padded

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 
+from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 from unimat.errors import UserError
 from unimat.files import read_json
 from unimat.model import history as training_history

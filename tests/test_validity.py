@@ -13,7 +13,6 @@ from unimat.crystal_table import Crystal
 from unimat.materials.metrics.validity import charge_failure, composition_failure, distances, structure_failure
 
 DATA = Path(os.environ.get("UNIMAT_DATA_DIR", "nowhere"))
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="set UNIMAT_DATA_DIR to a folder with the published data")
 
 
 def crystal(lattice, numbers, coords):
@@ -165,7 +164,6 @@ def test_charge_balance_of_a_large_cell_takes_no_time():
 
 
 @pytest.mark.published
-@needs_data
 def test_composition_validity_of_the_mp_20_test_split_is_the_published_one():
     import pyarrow.feather as feather
 

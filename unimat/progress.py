@@ -50,7 +50,7 @@ def progress(
     if not disable and sys.stderr.isatty():
         try:
             from tqdm import tqdm
-        except ModuleNotFoundError:
+        except ImportError:
             pass
         else:
             name = unit if unit_scale else f" {unit}" if unit else "it"

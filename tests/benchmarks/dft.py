@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +21,7 @@ from harness import ROOT, Figure, finish, peak_memory_mib, say
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
+from unimat.distributions import installed
 from unimat.materials.ingest import read_crystals
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.gpaw.engine import GpawEngine
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--density", type=float, default=3.0, help="k-points per Å⁻¹ (default: 3, as config/gpaw.yaml)")
     parser.add_argument("--relax-only", action="store_true", help="leave the convergence with settings out")
     args = parser.parse_args()
-    if find_spec("gpaw") is None:
+    if not installed("gpaw"):
         sys.exit("GPAW is not installed: make gpaw")
     phases = {crystal.material_id: to_structure(crystal) for crystal in read_crystals(PHASES)[0]}
     settings = RelaxSettings(engine="gpaw", fmax=0.02, gpaw=GpawSettings(kpoint_density=args.density))

@@ -8,7 +8,6 @@ to 60 atoms, and reads batches all over them.
 
 import argparse
 import contextlib
-import importlib.util
 import itertools
 import os
 import tempfile
@@ -24,6 +23,7 @@ from harness import ROOT, Figure, best_of, finish, peak_memory_mib, say
 
 from unimat import crystal_stream, crystal_table
 from unimat.crystal_table import STRUCTURE_FIELDS, Crystal, CrystalTable
+from unimat.distributions import installed
 from unimat.model import networks, training
 from unimat.model.channels import channel_map
 from unimat.model.encode_stream import encode_dataset
@@ -147,7 +147,7 @@ def speeds(folder: Path, steps: int, repeats: int, step_repeats: int) -> list[Fi
 
 
 def has_grain() -> bool:
-    return importlib.util.find_spec("grain") is not None
+    return installed("grain")
 
 
 def through_grain(split: EncodedSplit, width: int, steps: int) -> None:

@@ -83,8 +83,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--layouts", nargs="*", help="of 8, fsdp2, fsdp8, processes (default: all)")
     args = parser.parse_args()
-    sys.path.insert(0, str(ROOT / "tests"))
-    from model_helpers import write_tiny_dataset
+    sys.path.insert(0, str(ROOT))
+    from tests.model_helpers import write_tiny_dataset
 
     recipe = {**RECIPE, "steps": args.steps, "validate_every": args.steps, "checkpoint_every": args.steps}
     with tempfile.TemporaryDirectory() as scratch:

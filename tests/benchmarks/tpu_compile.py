@@ -11,7 +11,6 @@ with the blocks one after the other.
 
 import argparse
 import dataclasses
-import importlib.util
 import os
 import sys
 import time
@@ -25,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from harness import Figure, finish, say
 
+from unimat.distributions import installed
 from unimat.model import backend, devices, levels, networks, training
 from unimat.model.encoded import Encoding, padding
 from unimat.model.settings import ModelSettings, TrainSettings
@@ -173,7 +173,7 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := [name for name in args.cases if name not in CASES]:
         parser.error(f"no case {unknown[0]!r}; there are {'; '.join(CASES)}")
-    if importlib.util.find_spec("libtpu") is None:
+    if not installed("libtpu"):
         sys.exit(
             f"libtpu, the TPU compiler, is missing: pip install --target FOLDER '{LIBTPU}', then PYTHONPATH=FOLDER"
         )

@@ -5,12 +5,12 @@ import itertools
 
 import jax
 import jax.numpy as jnp
-import model_helpers  # noqa: F401  (XLA's flags)
 import numpy as np
 import pytest
-from model_helpers import random_table, write_tiny_dataset
 from pymatgen.core import Lattice
 
+import tests.model_helpers  # noqa: F401  (XLA's flags)
+from tests.model_helpers import random_table, write_tiny_dataset
 from unimat.errors import UserError
 from unimat.model import lattice as lattice_forms
 from unimat.model import networks

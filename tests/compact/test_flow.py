@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from model_helpers import TINY_TRAIN, random_table
 
+from tests.model_helpers import TINY_TRAIN, random_table
 from unimat import crystal_table
 from unimat.cli import main
 from unimat.errors import UserError

@@ -5,10 +5,10 @@ import math
 
 import jax
 import jax.numpy as jnp
-import model_helpers  # noqa: F401  (XLA's flags)
 import numpy as np
 import optax
 
+import tests.model_helpers  # noqa: F401  (XLA's flags)
 from unimat.model.compact.occupancy import (
     Occupancy,
     counts_of,

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.model_helpers import write_tiny_dataset
 from unimat.model.interruption import EXIT_CODE
 
-FOLDER = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODEL = {"channels": 8, "multipliers": [1], "blocks": 1, "head_dim": 8, "attention": "joint"}
 RECIPE = {"batch_size": 8, "steps": 40, "warmup_steps": 2, "log_every": 5, "validate_every": 40, "checkpoint_every": 10}
 # The command line, at steps of a fifth of a second.
@@ -30,8 +31,8 @@ sys.exit(main(sys.argv[1:]))
 WRITE_MODEL = f"""
 import sys
 import jax
-sys.path.insert(0, {str(FOLDER)!r})
-from model_helpers import TINY_MODEL
+sys.path.insert(0, {str(ROOT)!r})
+from tests.model_helpers import TINY_MODEL
 from unimat.model import networks
 from unimat.model.checkpoints import write_model
 from unimat.model.encoded import read_encoding
@@ -64,10 +65,7 @@ def started(scratch: Path, works: tuple[str, str] = ("work", "work")) -> list[su
 
 
 @pytest.fixture
-def scratch(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    from model_helpers import write_tiny_dataset
-
+def scratch(tmp_path):
     write_tiny_dataset(tmp_path / "encoded")
     return tmp_path
 

@@ -13,6 +13,7 @@ import pytest
 
 OUTPUTS = ("model.npz", "history.csv")
 KILLS = 5
+ROOT = Path(__file__).parents[2]
 # A process of the run: steps take a moment, so that there is something to interrupt, and the programs are compiled
 # once for all attempts. `begun` says that steps are being taken.
 RUN = """
@@ -20,7 +21,7 @@ import dataclasses, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import jax
-import model_helpers
+from tests import model_helpers
 jax.config.update("jax_compilation_cache_dir", sys.argv[4])
 from unimat.model import loader, training
 rows, begun, pause = loader.batch_rows, Path(sys.argv[3], "begun"), float(sys.argv[5])
@@ -42,7 +43,7 @@ def start(scratch: Path, out: Path, devices: int, pause: float) -> subprocess.Po
     (out / "begun").unlink(missing_ok=True)
     flags = f"--xla_force_host_platform_device_count={devices}"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    folders = [Path(__file__).parents[1], scratch / "encoded", out, scratch / f"programs-{devices}"]
+    folders = [ROOT, scratch / "encoded", out, scratch / f"programs-{devices}"]
     return subprocess.Popen([sys.executable, "-c", RUN, *map(str, folders), str(pause)], env=environment)
 
 

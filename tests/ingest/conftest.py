@@ -2,8 +2,8 @@
 
 import pandas as pd
 import pytest
-from ingest_helpers import BAD, GOOD, ingest_into
 
+from tests.ingest_helpers import BAD, GOOD, ingest_into
 from unimat.materials.ingest_settings import IngestSettings
 from unimat.settings import load_settings
 

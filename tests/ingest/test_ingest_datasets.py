@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from ingest_helpers import cif, ingest_into
 
+from tests.ingest_helpers import cif, ingest_into
 from unimat.errors import UserError
 from unimat.materials.datasets import SILICON_CARBON
 from unimat.materials.fetch import fetch_dataset

@@ -5,10 +5,10 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from ingest_helpers import BAD, GOOD
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
+from tests.ingest_helpers import BAD, GOOD
 from unimat.crystal_table import Crystal
 from unimat.errors import UserError
 from unimat.materials import accept

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from ingest_helpers import GOOD
 
+from tests.ingest_helpers import GOOD
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError

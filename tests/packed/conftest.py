@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
-from pack_helpers import HURRIED, packed, run_there, unpacked
 
+from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
+from tests.pack_helpers import HURRIED, packed, run_there, unpacked
 from unimat.model import training
 from unimat.model.interruption import EXIT_CODE
 from unimat.model.packed.pack import pack

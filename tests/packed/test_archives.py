@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from model_helpers import TINY_TRAIN
-from pack_helpers import packed, refusal, run_there, unpacked
 
 import unimat
+from tests.model_helpers import TINY_TRAIN
+from tests.pack_helpers import packed, refusal, run_there, unpacked
 from unimat.files import read_json
 from unimat.model.encoded import EncodedCrystals
 from unimat.model.packed import contents, machine, there

@@ -4,9 +4,8 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from model_helpers import write_tiny_dataset
-from pack_helpers import expected_of, packed, refusal
-
+from tests.model_helpers import write_tiny_dataset
+from tests.pack_helpers import expected_of, packed, refusal
 from unimat.files import write_json
 from unimat.model.packed import collection as collections
 from unimat.model.packed.absorb import absorb_training

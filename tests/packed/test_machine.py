@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from model_helpers import TINY_TRAIN
-from pack_helpers import HURRIED, refusal, run_there, unpacked
 
+from tests.model_helpers import TINY_TRAIN
+from tests.pack_helpers import HURRIED, refusal, run_there, unpacked
 from unimat.model.interruption import Interrupted, Interruption
 from unimat.model.packed import machine, there
 from unimat.model.packed.deadline import interrupting

@@ -7,10 +7,10 @@ import tarfile
 
 import jax
 import pytest
-from model_helpers import TINY_MODEL, TINY_TRAIN
-from pack_helpers import SETS, packed, refusal, run_there, same_bytes, unpacked
 
 import unimat
+from tests.model_helpers import TINY_MODEL, TINY_TRAIN
+from tests.pack_helpers import SETS, packed, refusal, run_there, same_bytes, unpacked
 from unimat.cli import main
 from unimat.files import read_json
 from unimat.model import sampled_sets, training

@@ -1,7 +1,6 @@
 """What would go wrong if a workflow were submitted from here, found before the first submission: Slurm, or PBS."""
 
 import getpass
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -9,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from unimat.distributions import installed
 from unimat.errors import UserError
 from unimat.findings import Finding, problem
 from unimat.materials.partitions import partition_findings, read_partitions, resources_named
 
 PATIENCE = 20.0  # seconds for an answer of the scheduler
 GENERIC = "cluster-generic"
-PLUGINS = {"slurm": "snakemake_executor_plugin_slurm", GENERIC: "snakemake_executor_plugin_cluster_generic"}
 ARRAY_LIMIT = 75  # tasks whose commands fit into the 128 KiB of one argument, at 1.6 KiB each and paths of usual length
 CHECKS_TO_KEEP = 3  # the plugin leaves squeue where finished jobs stay there for fewer than so many first checks
 FIRST_CHECK = 40  # seconds, the plugin's default
@@ -95,7 +94,7 @@ def ask(*command: str) -> str:
 
 def plugin_finding(executor: str) -> Finding:
     name = f"snakemake-executor-plugin-{executor}"
-    remedy = None if importlib.util.find_spec(PLUGINS[executor]) else f"pip install {name}, or 'unimat[workflow]'"
+    remedy = None if installed(name) else f"pip install {name}, or 'unimat[workflow]'"
     return Finding("executor", name, remedy)
 
 

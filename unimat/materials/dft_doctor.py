@@ -1,6 +1,5 @@
 """What would go wrong if DFT were started with a configuration: VASP's program and potentials, room on the disk."""
 
-import importlib.util
 import os
 import re
 import shlex
@@ -9,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from unimat.distributions import installed
 from unimat.errors import UserError
 from unimat.findings import Finding, problem
 
@@ -43,7 +43,7 @@ def dft_findings(config: Mapping[str, Any], work: Path) -> Iterator[Finding]:
         except UserError as error:
             yield problem(f"set {name}", error)
             continue
-        if importlib.util.find_spec("atomate2") is None:
+        if not installed("atomate2"):
             yield Finding(
                 f"VASP of {name}", "atomate2, which drives it, is not installed", "pip install 'unimat[chgnet]'"
             )

@@ -1,10 +1,11 @@
 """What the rules need of the configuration. A default stands in a settings class of unimat, never here."""
 
 import hashlib
-import importlib.util
 import json
 import shlex
 from pathlib import Path
+
+from unimat.distributions import installed
 
 
 include: "validate.smk"
@@ -103,7 +104,7 @@ def demand_accelerator(kind):
         sys.exit(
             f"this machine has no {kind.upper()}, which the profile requires; run without the profile, or elsewhere"
         )
-    if kind == "tpu" and importlib.util.find_spec("libtpu") is None:
+    if kind == "tpu" and not installed("libtpu"):
         sys.exit("the profile requires a TPU, but the package libtpu is not installed; pip install 'unimat[tpu]'")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from unimat.crystal_table import CrystalTable, Rejected
-from unimat.errors import UserError
+from unimat.distributions import imported
 from unimat.materials.lattices import angles_of, lengths_of
 
 
@@ -17,10 +17,7 @@ def write_tensors(table: CrystalTable, path: Path) -> list[Rejected]:
     Raises:
         UserError: if torch is missing.
     """
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise UserError(f"{path.name}: writing .pt files needs torch; pip install 'unimat[chgnet]'") from error
+    torch = imported("torch", "torch", f"{path.name}: writing .pt files needs torch; pip install 'unimat[chgnet]'")
     arrays = {
         "frac_coords": (table.flat_frac_coords % 1).astype(np.float32) % 1,  # the first may round up to 1
         "num_atoms": table.n_atoms,

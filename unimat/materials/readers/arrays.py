@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from unimat.crystal_table import Crystal
+from unimat.distributions import imported
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.lattices import lattice_matrix
 from unimat.materials.readers.records import Columns, Record
@@ -32,10 +33,7 @@ def tensor_records(path: Path, columns: Columns) -> Iterator[Record]:
     Raises:
         UserError: if torch is missing, the file needs unpickling of code, or a tensor is missing.
     """
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise UserError(f"{path}: reading .pt files needs torch; pip install 'unimat[chgnet]'") from error
+    torch = imported("torch", "torch", f"{path}: reading .pt files needs torch; pip install 'unimat[chgnet]'")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and more for a broken file

@@ -11,6 +11,7 @@ from typing import Any
 
 from pymatgen.core import SETTINGS
 
+from unimat.distributions import imported
 from unimat.errors import UserError
 from unimat.materials.reference import Reference
 from unimat.materials.references import pseudopotentials as potentials
@@ -51,14 +52,11 @@ def from_api(settings: SourceSettings) -> Reference:
 
 
 def _client() -> Any:
-    try:
-        from mp_api.client import MPRester
-    except ImportError as error:
-        raise UserError(
-            "the Materials Project API needs its client: pip install mp-api; a key is to be had, free, at"
-            f" {WHERE} and goes into the environment variable {VARIABLES[0]}"
-        ) from error
-    return MPRester
+    remedy = (
+        "the Materials Project API needs its client: pip install mp-api; a key is to be had, free, at"
+        f" {WHERE} and goes into the environment variable {VARIABLES[0]}"
+    )
+    return imported("mp_api.client", "mp-api", remedy).MPRester
 
 
 def _key() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from unimat.distributions import imported
 from unimat.errors import UserError
 from unimat.materials.relax.flows.export import read_flow
 from unimat.progress import progress
@@ -25,13 +26,11 @@ def submit_flows(out: Path, files: Iterable[str], project: str | None, worker: s
     Raises:
         UserError: if jobflow-remote is not installed, or refuses a flow; those before it stay submitted.
     """
-    try:
-        from jobflow_remote import submit_flow
-    except ImportError as error:
-        raise UserError(
-            "--submit needs jobflow-remote, which is not installed here; submit the files from where it is, as"
-            " docs/jobflow.md tells"
-        ) from error
+    remedy = (
+        "--submit needs jobflow-remote, which is not installed here; submit the files from where it is, as"
+        " docs/jobflow.md tells"
+    )
+    submit_flow = imported("jobflow_remote", "jobflow-remote", remedy).submit_flow
     done, log_file = submitted(out), out / SUBMITTED
     missing = [name for name in dict.fromkeys(files) if name not in done]
     for name in progress(missing, desc="submit", unit="flow"):

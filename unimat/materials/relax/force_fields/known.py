@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
+from unimat.distributions import installed
 from unimat.errors import UserError
 from unimat.periodic_table import SYMBOLS
 
@@ -128,9 +129,9 @@ def demand_installed(engine: str, calculator: str | None = None) -> None:
     """UserError with the command that installs what an engine needs, if it is not there."""
     known = FORCE_FIELDS[engine]
     if engine == ASE:
-        if not _found(str(calculator).split(".")[0]):
+        if not _found(str(calculator).split(".")[0]):  # a module of the user's, which pip need not know
             raise UserError(f"relax.force_field.calculator {calculator!r}: no module {str(calculator).split('.')[0]!r}")
-    elif not _found(known.module):
+    elif known.module not in sys.modules and not installed(known.package):
         raise UserError(
             f"relax.engine {engine!r} needs the package {known.package}, which is not installed:"
             f" pip install {'unimat[chgnet]' if engine == 'chgnet' else known.package}"

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.io.vasp.sets import MPRelaxSet
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from unimat.distributions import imported, installed
 from unimat.errors import UserError
 from unimat.materials.relax.gpaw.settings import GpawSettings
 
@@ -31,12 +32,8 @@ MOMENT_OF_PURE = {"O": 1.0}
 
 def check_installed() -> None:
     """Raise UserError unless GPAW is installed, and started as one process."""
-    try:
-        import gpaw
-        from gpaw.mpi import world
-    except ImportError as error:
-        raise UserError(f"{INSTALL} ({error})") from error
-    del gpaw
+    imported("gpaw", "gpaw", INSTALL)
+    world = imported("gpaw.mpi", "gpaw", INSTALL).world
     if world.size > 1:
         raise UserError(
             f"relax.engine gpaw runs in one process, found {world.size}; start unimat without mpiexec, and give the set"
@@ -133,12 +130,10 @@ def _sets_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_of_package(folder: Path) -> bool:
-    try:
-        import gpaw_data
-
-        version("gpaw-data")
-    except (ImportError, PackageNotFoundError):
+    if not installed("gpaw-data"):
         return False
+    import gpaw_data
+
     return folder.resolve() == Path(gpaw_data.datapath()).resolve()
 
 

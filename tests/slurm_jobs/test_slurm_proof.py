@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from proof import DEAR, DFT, FORCE_FIELD, HANGING, QUICK, SECONDS, Proof, end
-from slurm_cluster import PARTITION, Slurm
 
-pytestmark = pytest.mark.system
+from tests.slurm_jobs.proof import DEAR, DFT, FORCE_FIELD, HANGING, QUICK, SECONDS, Proof, end
+from tests.slurm_jobs.slurm_cluster import PARTITION, Slurm
+
+pytestmark = pytest.mark.system("slurm")
 
 # Two minutes for a job of DFT, four for its second attempt: Slurm counts in minutes, and a busy machine needs one.
 MINUTES = "relax_crystal:runtime=2 * attempt"

@@ -1,7 +1,6 @@
 """What goes wrong while VASP runs: custodian mends it, or the row says why not; nothing finished is lost.
 
-The messages are those of real VASP outputs where the published files are there (custodian's own test files), and short
-ones with the same words otherwise.
+The messages are short ones, and once more those of real VASP outputs with the same words (custodian's own test files).
 """
 
 import json
@@ -10,13 +9,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pymatgen.core import SETTINGS
 from pymatgen.io.vasp import Poscar
-from vasp_helpers import ALUMINIUM, IRON_OXIDE, SILICON, bottom
 
+from tests.vasp_engine.vasp_helpers import ALUMINIUM, IRON_OXIDE, SILICON, bottom
 from unimat import crystal_table
 from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
@@ -58,10 +58,13 @@ REMEDIES = {
 }
 
 
-def says(name: str) -> dict[str, str]:
-    """Fault of a message: the real output of that name, or the short one."""
-    real = Path(os.environ.get("UNIMAT_DATA_DIR", "nowhere")) / "custodian" / f"vasp.{name}"
-    return {"says": real.read_text() if real.is_file() else MESSAGES[name]}
+@pytest.fixture(params=["short", pytest.param("real", marks=pytest.mark.published)])
+def says(request) -> Callable[[str], dict[str, str]]:
+    """Makes a message a fault: the short one of that name, or the real output."""
+    if request.param == "short":
+        return lambda name: {"says": MESSAGES[name]}
+    folder = request.getfixturevalue("published_data") / "custodian"
+    return lambda name: {"says": (folder / f"vasp.{name}").read_text()}
 
 
 def errors_of(crystal) -> dict[tuple[str, str], dict]:
@@ -84,7 +87,7 @@ def test_without_a_fault(stand_in):
     ],
     ids="-".join,
 )
-def test_errors_that_custodian_mends(stand_in, names):
+def test_errors_that_custodian_mends(stand_in, says, names):
     """One in each of the three calculations: the row is that of a sound run, and says what was mended, and how."""
     stand_in.plan({"Si2": {stage: [says(name)] for stage, name in zip(STAGES, names, strict=True)}})
     table = stand_in.relax(SILICON)
@@ -103,7 +106,7 @@ def test_errors_that_custodian_mends(stand_in, names):
     assert sum(each["count"] for each in summary["errors"].values()) == row["n_mended"]
 
 
-def test_handlers_forget_from_crystal_to_crystal(stand_in):
+def test_handlers_forget_from_crystal_to_crystal(stand_in, says):
     """custodian's second remedy for POSMAP is another one; a second crystal gets the first remedy nevertheless."""
     stand_in.plan({formula: {"relax_1": [says("posmap")]} for formula in ("Si2", "Fe1O1")})
     table = stand_in.relax(SILICON, IRON_OXIDE)
@@ -127,7 +130,7 @@ def test_faults_without_a_message(stand_in, fault, stage, error, remedy):
     assert remedy in errors_of(table[0])[stage, error]["changed"]
 
 
-def test_what_cannot_be_mended_is_a_row_with_its_reason(stand_in):
+def test_what_cannot_be_mended_is_a_row_with_its_reason(stand_in, says):
     """No remedy at all for one crystal, the same error again and again for another; the third is as it should be."""
     stand_in.plan({"Si2": {"relax_1": [says("set_core_wf")]}, "Al1": {"relax_1": [says("brmix")] * 9}})
     table = stand_in.relax(SILICON, ALUMINIUM, IRON_OXIDE, max_errors=3)

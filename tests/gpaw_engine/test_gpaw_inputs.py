@@ -119,8 +119,8 @@ def test_no_other_energies_share_a_hull_with_gpaws():
     refuse_strangers(of_gpaw(), hull_of(of_gpaw()))
 
 
-@pytest.mark.system
-def test_energies_name_code_functional_and_numerics(real_gpaw):
+@pytest.mark.system("gpaw")
+def test_energies_name_code_functional_and_numerics():
     found = energy_type(GpawSettings())
     assert found["calculator"] == "GPAW 26.7.0 (gpaw-data 1.2.1)"
     assert (found["functional"], found["corrections"], found["quantity"]) == ("PBE", "none", "total energy")
@@ -128,8 +128,8 @@ def test_energies_name_code_functional_and_numerics(real_gpaw):
     assert energy_type(GpawSettings(spin="none")) != found
 
 
-@pytest.mark.system
-def test_sets_of_ones_own_are_told_by_what_they_hold(real_gpaw, monkeypatch, tmp_path: Path):
+@pytest.mark.system("gpaw")
+def test_sets_of_ones_own_are_told_by_what_they_hold(monkeypatch, tmp_path: Path):
     import gpaw
 
     monkeypatch.setattr(gpaw, "setup_paths", list(gpaw.setup_paths))
@@ -142,8 +142,8 @@ def test_sets_of_ones_own_are_told_by_what_they_hold(real_gpaw, monkeypatch, tmp
     assert gpaw_inputs.paw_sets(GpawSettings(setups=str(other))).split()[1] != first.split()[1]
 
 
-@pytest.mark.system
-def test_without_paw_sets_one_line_names_package_and_variable(real_gpaw, monkeypatch, tmp_path: Path):
+@pytest.mark.system("gpaw")
+def test_without_paw_sets_one_line_names_package_and_variable(monkeypatch, tmp_path: Path):
     import gpaw
 
     monkeypatch.setattr(gpaw, "setup_paths", [str(tmp_path)])
@@ -151,15 +151,15 @@ def test_without_paw_sets_one_line_names_package_and_variable(real_gpaw, monkeyp
         energy_type(GpawSettings())
 
 
-@pytest.mark.system
-def test_an_element_without_a_set_is_named(real_gpaw):
+@pytest.mark.system("gpaw")
+def test_an_element_without_a_set_is_named():
     uranium = Structure(Lattice.cubic(3.4), ["U"], [[0, 0, 0]])
     assert gpaw_inputs.elements_without_set(uranium, GpawSettings()) == ["U"]
     assert gpaw_inputs.elements_without_set(IRON_OXIDE, GpawSettings()) == []
 
 
-@pytest.mark.system
-def test_gpaw_sees_the_symmetry_of_a_crystal_anywhere_in_a_skewed_cell(real_gpaw):
+@pytest.mark.system("gpaw")
+def test_gpaw_sees_the_symmetry_of_a_crystal_anywhere_in_a_skewed_cell():
     from gpaw.new.symmetry import create_symmetries_object
 
     carbide = Structure.from_spacegroup("F-43m", Lattice.cubic(4.36), ["Si", "C"], [[0, 0, 0], [0.25, 0.25, 0.25]])

@@ -20,7 +20,7 @@ from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.structures import from_structure
 from unimat.settings import as_dict
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.system("gpaw")
 
 SILICON = Structure(
     Lattice([[0, 2.8, 2.7], [2.7, 0, 2.8], [2.75, 2.7, 0]]), ["Si", "Si"], [[0, 0, 0], [0.27, 0.24, 0.26]]
@@ -29,7 +29,7 @@ COARSE = GpawSettings(cutoff=250.0, kpoint_density=1.2, raw_outputs="keep", symm
 PATIENCE = 120  # s
 
 
-def test_a_run_killed_with_signal_9_goes_on_from_its_last_step(real_gpaw, tmp_path: Path):
+def test_a_run_killed_with_signal_9_goes_on_from_its_last_step(tmp_path: Path):
     settings = RelaxSettings(engine="gpaw", fmax=0.05, gpaw=COARSE)
     crystal_table.write(crystal_table.from_crystals([from_structure(SILICON, "si")]), tmp_path / "set.parquet")
     command = [sys.executable, "-m", "unimat", "relax", "--crystals", "set.parquet", "--work", "work"]
@@ -53,7 +53,7 @@ def test_a_run_killed_with_signal_9_goes_on_from_its_last_step(real_gpaw, tmp_pa
     assert relaxed.column("energy_per_atom")[0] < first
 
 
-def test_without_self_consistency_the_crystal_is_a_row_with_the_reason(real_gpaw, tmp_path: Path):
+def test_without_self_consistency_the_crystal_is_a_row_with_the_reason(tmp_path: Path):
     impatient = GpawSettings(cutoff=150.0, kpoint_density=0.5, max_electronic_steps=3)
     found = GpawEngine(RelaxSettings(engine="gpaw", gpaw=impatient)).relax(SILICON, tmp_path)
     assert found.structure is None
@@ -64,7 +64,7 @@ def test_without_self_consistency_the_crystal_is_a_row_with_the_reason(real_gpaw
     ]  # fmt: skip
 
 
-def test_iron_starts_ferromagnetic_and_keeps_its_moment(real_gpaw, tmp_path: Path):
+def test_iron_starts_ferromagnetic_and_keeps_its_moment(tmp_path: Path):
     iron = Structure(Lattice([[-1.42, 1.42, 1.42], [1.42, -1.42, 1.42], [1.42, 1.42, -1.42]]), ["Fe"], [[0, 0, 0]])
     settings = RelaxSettings(engine="gpaw", gpaw=GpawSettings(cutoff=300.0, kpoint_density=2.0, raw_outputs="keep"))
     engine = GpawEngine(settings)

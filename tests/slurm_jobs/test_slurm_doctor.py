@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from proof import ROOT
-from slurm_cluster import CPUS, MEMORY, PARTITION, SHORT, Slurm
 
-pytestmark = pytest.mark.system
+from tests.slurm_jobs.proof import ROOT
+from tests.slurm_jobs.slurm_cluster import CPUS, MEMORY, PARTITION, SHORT, Slurm
+
+pytestmark = pytest.mark.system("slurm")
 
 
 @pytest.mark.parametrize("time", ["first", "second"])

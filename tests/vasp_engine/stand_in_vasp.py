@@ -22,6 +22,7 @@ import numpy as np
 MARK = "STAND-IN: not written by VASP"
 METALS = {"Al", "Li", "Na", "Mg", "V", "Fe", "Cu", "Zn", "Ti"}
 STIFFNESS = 0.02  # eV/Å^6 per atom, of the parabola
+SPRING = 4.0  # eV/Å^2, of the molecular dynamics in stand_in_md.py
 EV_PER_A3 = 1602.176634  # eV/Å^3 in kB
 BANDS_ABOVE = 4
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from pymatgen.core import SETTINGS
-from vasp_helpers import STAND_IN, VALENCES, StandIn, fake_potcar
+
+from tests.vasp_engine.vasp_helpers import STAND_IN, VALENCES, StandIn, fake_potcar
 
 
 @pytest.fixture(autouse=True)

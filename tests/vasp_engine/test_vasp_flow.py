@@ -8,9 +8,9 @@ from pymatgen.analysis.phase_diagram import PDEntry
 from pymatgen.core import Composition
 from pymatgen.io.vasp import Kpoints
 from pymatgen.io.vasp.inputs import Incar
-from stand_in_vasp import MARK, ideal_volume
-from vasp_helpers import ALUMINIUM, IRON_OXIDE, LITHIUM_FLUORIDE, NEWER, SILICON, ZINC_OXIDE, bottom
 
+from tests.vasp_engine.stand_in_vasp import MARK, ideal_volume
+from tests.vasp_engine.vasp_helpers import ALUMINIUM, IRON_OXIDE, LITHIUM_FLUORIDE, NEWER, SILICON, ZINC_OXIDE, bottom
 from unimat.errors import UserError
 from unimat.materials.gather import relaxation_summary
 from unimat.materials.hull import refuse_strangers, shift_sign, stability_table

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 from pymatgen.core import Structure
-from vasp_helpers import ALUMINIUM, LITHIUM_FLUORIDE, SILICON, STAND_IN, VALENCES, fake_potcar
 
+from tests.vasp_engine.vasp_helpers import ALUMINIUM, LITHIUM_FLUORIDE, SILICON, STAND_IN, VALENCES, fake_potcar
 from unimat import crystal_table
 from unimat.materials.structures import from_structure
 

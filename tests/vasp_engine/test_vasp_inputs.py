@@ -4,8 +4,8 @@ import json
 
 import pytest
 from pymatgen.core import SETTINGS, Lattice, Structure
-from vasp_helpers import ALUMINIUM, IRON_OXIDE, SILICON, VALENCES, bottom, fake_potcar
 
+from tests.vasp_engine.vasp_helpers import ALUMINIUM, IRON_OXIDE, SILICON, VALENCES, bottom, fake_potcar
 from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
 from unimat.materials.relax.settings import RelaxSettings

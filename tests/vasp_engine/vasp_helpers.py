@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from pymatgen.core import Element, Lattice, Structure
-from stand_in_vasp import depth
 
+from tests.vasp_engine.stand_in_vasp import depth
 from unimat.crystal_table import from_crystals
 from unimat.materials.relax.settings import RelaxSettings, VaspSettings
 from unimat.materials.relax.shard import relax_shard

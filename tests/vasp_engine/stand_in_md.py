@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from stand_in_vasp import MARK, Run, break_down, depth, rows, stopped, structure_xml
+from stand_in_vasp import MARK, SPRING, Run, break_down, depth, rows, stopped, structure_xml
 
-SPRING = 4.0  # eV/Å^2
 AMU = 103.6427  # eV fs^2/Å^2 in an atomic mass unit
 KB = 8.617333e-5  # eV/K
 

@@ -1,21 +1,10 @@
-"""Fixtures of the engine `gpaw`: the real one, and its machinery with a calculator that takes no time."""
-
-import os
-from importlib.util import find_spec
+"""The machinery of the engine `gpaw`, with a calculator that takes no time."""
 
 import pytest
 from ase.calculators.emt import EMT
 
 from unimat.materials.relax.gpaw import inputs as gpaw_inputs
-from unimat.materials.relax.gpaw.inputs import INSTALL
 from unimat.materials.relax.gpaw.job import GpawMaker
-
-
-@pytest.fixture(scope="session")
-def real_gpaw() -> None:
-    """Skips what needs GPAW where it is not installed; fails where it has to be."""
-    if find_spec("gpaw") is None:
-        (pytest.fail if os.environ.get("UNIMAT_REQUIRE_SYSTEM") else pytest.skip)(INSTALL)
 
 
 class CountingEMT(EMT):

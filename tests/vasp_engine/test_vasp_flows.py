@@ -4,10 +4,10 @@ import dataclasses
 import json
 
 import pytest
-from job_helpers import run_as_a_worker, store_file
 from pymatgen.core import SETTINGS
-from vasp_helpers import ALUMINIUM, LITHIUM_FLUORIDE, NEWER
 
+from tests.job_helpers import run_as_a_worker, store_file
+from tests.vasp_engine.vasp_helpers import ALUMINIUM, LITHIUM_FLUORIDE, NEWER
 from unimat.crystal_table import from_crystals
 from unimat.materials.relax.flows import export as flows
 from unimat.materials.relax.flows.collect import collect, stores_to_read

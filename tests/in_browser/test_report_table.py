@@ -17,7 +17,7 @@ from unimat.materials.structures import to_structure
 from unimat.report.crystal_rows import VERDICTS, crystal_rows
 from unimat.report.run_files import read_run
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.system("chromium")
 
 PATIENCE = 60_000  # ms
 TABLE, VIEW = "#crystal-list", "#crystal-view"

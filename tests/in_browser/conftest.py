@@ -1,21 +1,15 @@
 """Debian's Chromium, without a window and without a network, and a report for it to open."""
 
-import os
-import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the run folder is made by the same code as in test_report.py
-from report_run import write_run
-
+from tests.needs import chromium
+from tests.report_run import write_run
 from unimat.report.page import make_report
 from unimat.report.run_files import read_run
 from unimat.report.settings import ReportSettings
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-INSTALL = "no Chromium; apt-get install -y --no-install-recommends chromium"
 # WebGL by SwiftShader, on the processor: there is no GPU where tests run.
 ARGUMENTS = [
     "--no-sandbox",
@@ -32,13 +26,10 @@ PATIENCE = 180_000  # ms; starting a browser on a busy machine takes its time
 
 @pytest.fixture(scope="session")
 def browser():
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        (pytest.fail if os.environ.get("UNIMAT_REQUIRE_SYSTEM") else pytest.skip)(INSTALL)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS, timeout=PATIENCE)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS, timeout=PATIENCE)
         yield browser
         browser.close()
 

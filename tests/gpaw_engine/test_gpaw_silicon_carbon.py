@@ -19,7 +19,7 @@ from unimat.materials.relax.shard import relax_shard
 from unimat.materials.stability_settings import HullSettings
 from unimat.materials.structures import to_structure
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.system("gpaw")
 
 PHASES = Path(__file__).parents[2] / "config/silicon_carbon_phases"
 DATASET = Path(str(resources.files("unimat.materials"))) / "data/silicon_carbon/crystals.parquet"
@@ -32,13 +32,13 @@ FORMATION_ENERGY = -0.2036  # of mp-8062 against silicon and graphite, eV/atom; 
 
 
 @pytest.fixture(scope="module")
-def phases(real_gpaw, tmp_path_factory) -> CrystalTable:
+def phases(tmp_path_factory) -> CrystalTable:
     table = crystal_table.from_crystals([each for each in read_crystals(PHASES)[0] if each.material_id != "graphite"])
     return relax_shard(table, SETTINGS, tmp_path_factory.mktemp("phases"))
 
 
 @pytest.fixture(scope="module")
-def best(real_gpaw, tmp_path_factory) -> CrystalTable:
+def best(tmp_path_factory) -> CrystalTable:
     """The compound of silicon and carbon that CHGNet puts lowest, relaxed again by DFT."""
     table = crystal_table.read(DATASET)
     compounds = [row for row, crystal in enumerate(table) if len(set(crystal.atomic_numbers.tolist())) == 2]

@@ -13,10 +13,9 @@ import pytest
 from pymatgen.core import SETTINGS, Lattice, Structure
 from pymatgen.io.vasp import Kpoints, Poscar
 from pymatgen.io.vasp.inputs import Incar
-from stand_in_md import SPRING
-from stand_in_vasp import MARK, depth
-from vasp_helpers import IRON_OXIDE, LITHIUM_FLUORIDE, NEWER, SILICON
 
+from tests.vasp_engine.stand_in_vasp import MARK, SPRING, depth
+from tests.vasp_engine.vasp_helpers import IRON_OXIDE, LITHIUM_FLUORIDE, NEWER, SILICON
 from unimat import crystal_table
 from unimat.crystal_table import from_crystals
 from unimat.materials.dynamics.assess import after_equilibration

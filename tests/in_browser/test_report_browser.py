@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.system("chromium")
 
 WIDTHS = (1280, 390)
 PATIENCE = 180_000  # ms; starting a browser on a busy machine takes its time
