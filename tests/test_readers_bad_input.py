@@ -228,11 +228,11 @@ def test_files_that_cannot_be_opened_are_rows_to_reject(tmp_path):
 def test_tables_of_crystals_with_a_broken_row(tmp_path):
     frame = pd.DataFrame(
         {
-            "material_id": ["a", "b"],
-            "lattice": [np.eye(3).ravel() * 4, None],
-            "atomic_numbers": [[11], [11]],
-            "frac_coords": [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
+            "material_id": ["a", "b", "c"],
+            "lattice": [np.eye(3).ravel() * 4, None, np.eye(3).ravel() * 4],
+            "atomic_numbers": [[11], [11], [11, 17]],
+            "frac_coords": [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
         }
     )
     frame.to_parquet(tmp_path / "t.parquet")
-    assert reasons(tmp_path / "t.parquet") == {"a": 1, "b": "unreadable"}
+    assert reasons(tmp_path / "t.parquet") == {"a": 1, "b": "unreadable", "c": "unreadable"}

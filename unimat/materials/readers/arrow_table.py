@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from unimat import parquet
 from unimat.errors import CrystalRejected
@@ -17,7 +18,7 @@ _FILE_MAGIC = b"ARROW1"
 
 
 def arrow_header(path: Path) -> list[str]:
-    with told_if_broken(path, _form(path), pa.ArrowException), _opened(path, None) as (header, _):
+    with told_if_broken(path, _form(path), *parquet.BROKEN), _opened(path, None) as (header, _):
         return header
 
 
@@ -37,7 +38,7 @@ def arrow_rows(path: Path, indices: list[int]) -> Iterator[tuple[list[Any], Crys
 
 def arrow_batches(path: Path, indices: list[int]) -> Iterator[pa.RecordBatch]:
     """Batches of the columns at `indices`, in that order."""
-    with told_if_broken(path, _form(path), pa.ArrowException), _opened(path, indices) as (_, batches):
+    with told_if_broken(path, _form(path), *parquet.BROKEN), _opened(path, indices) as (_, batches):
         for batch in batches:
             # By place among those read: the file's order, which need not be the one asked for.
             yield batch.select([sorted(set(indices)).index(index) for index in indices])
@@ -50,7 +51,9 @@ def _form(path: Path) -> str:
 @contextlib.contextmanager
 def _opened(path: Path, indices: list[int] | None) -> Iterator[tuple[list[str], Iterator[pa.RecordBatch]]]:
     if _form(path) == "Parquet":
-        with parquet.opened(path) as file:
+        parquet.check(path)
+        # Not `parquet.opened`: what is broken here somebody got elsewhere, and is to get again.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             header = file.schema_arrow.names
             wanted = [header[index] for index in sorted(set(indices or []))]
             yield header, file.iter_batches(4 * ROWS, columns=wanted, use_threads=False)

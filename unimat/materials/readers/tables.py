@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from unimat import crystal_stream
+import pyarrow as pa
+
+from unimat import parquet
 from unimat.crystal_table import STRUCTURE_COLUMNS, Crystal, CrystalTable
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.ingest_settings import SPLITS
@@ -92,15 +94,20 @@ def table_records(path: Path, columns: Columns) -> Iterator[Record]:
 
 def _crystal_table_records(path: Path) -> Iterator[Record]:
     row = itertools.count()
-    for batch in crystal_stream.batches(path, 1024):
-        for index in range(len(batch)):
-            yield _crystal_table_record(batch, index, f"{path.name}:{next(row)}")
+    # Not `crystal_stream.batches`, which refuses a whole table for one row that is no crystal.
+    with parquet.opened(path, pre_buffer=False, buffer_size=1 << 20) as file:
+        for batch in file.iter_batches(1024, use_threads=False):
+            table = CrystalTable(pa.Table.from_batches([batch]))
+            for index in range(len(table)):
+                yield _crystal_table_record(table, index, f"{path.name}:{next(row)}")
 
 
 def _crystal_table_record(table: CrystalTable, index: int, origin: str) -> Record:
     content: Crystal | CrystalRejected
     try:
         content = table[index]
+        if len(content.frac_coords) != len(content.atomic_numbers):
+            raise ValueError(f"{len(content.frac_coords)} places of {len(content.atomic_numbers)} atoms")
     except (TypeError, ValueError) as error:  # a lattice of null, say
         rejection = CrystalRejected("unreadable", one_line(error))
         return Record(str(table.arrow.column("material_id")[index].as_py()), origin, rejection)
