@@ -1,5 +1,7 @@
 """Stabilities against pymatgen's own phase diagram and against numbers worked out by hand."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from pymatgen.core import Composition, Element
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import UserError
 from unimat.materials import hull, reference
+from unimat.materials.references.lost import lost
 from unimat.materials.stability_settings import HullSettings
 
 CHGNET = {"calculator": "CHGNet", "functional": "PBE", "corrections": "MP2020, learned", "quantity": "total energy"}
@@ -125,6 +128,55 @@ def test_candidates_are_moved_to_the_pseudopotentials_of_the_reference():
     assert frame["e_form_per_atom"][0] == pytest.approx(-2.75 + (2 * 1.6 + 4.6) / 3)
     plain = hull.stability_table(table, phases(*by_mp), HullSettings())
     assert plain["decomposition_energy"][0] == pytest.approx(0.05)
+
+
+def test_a_phase_of_the_reference_itself_lies_on_the_hull_and_not_below_it():
+    """Sums round: 0.1 + 0.2 is not 0.3. Below the hull is what is lower by more than a millionth of an eV/atom."""
+    table = relaxed(("SiC", -7.5 - 4.4e-16), ("SiC", -7.5 + 9e-7), ("SiC", -7.5 - 9e-7), ("SiC", -7.5 - 2e-6),
+                    ("SiC", -7.475), ("SiC", -7.475 - 2e-6))  # fmt: skip
+    frame = hull.stability_table(table, SI_C, HullSettings())
+    assert frame["stable"].tolist() == [False, False, False, True, False, False]
+    assert frame["on_hull"].tolist() == [True, True, True, False, False, False]
+    assert frame["metastable"].tolist() == [True, True, True, False, False, True]
+    frame = frame.assign(unique=True, novel=True)
+    found = hull.summary(frame, "mine", table, SI_C, HullSettings())
+    assert found["on_hull"] == {"count": 3, "of": 8}
+    assert found["thresholds"]["tolerance"] == 1e-6
+
+
+def test_every_phase_of_a_reference_lies_on_or_above_its_own_hull():
+    rng = np.random.default_rng(3)
+    rows = [("C", -9.1), ("Si", -5.4), ("Ge", -4.6)]
+    for _ in range(40):
+        formula = "".join(f"{symbol}{n}" for symbol, n in zip(("C", "Si", "Ge"), rng.integers(1, 6, 3), strict=True))
+        rows.append((formula, -6.5 - rng.random() / 3))
+    frame = hull.stability_table(relaxed(*rows), phases(*rows), HullSettings())
+    assert not frame["stable"].any()
+    assert frame["on_hull"].sum() >= 3
+
+
+def test_an_energy_per_cell_is_not_judged(caplog):
+    frame = hull.stability_table(relaxed(("SiC", -7.4), ("Si4C4", -59.2)), SI_C, HullSettings())
+    assert frame["not_judged"].isna().tolist() == [True, False]
+    assert "more than 10 eV/atom below the elements" in frame["not_judged"][1]
+    assert "1 crystals are not judged" in caplog.text
+    assert not frame["stable"][1]
+
+
+def test_verdicts_near_lost_phases_are_named(caplog):
+    gone = [lost("x", "Li2CO", "no energy"), lost("y", "Si2C", "no energy")]
+    reference_ = dataclasses.replace(SI_C, details={"lost": gone})
+    table = relaxed(("C", -9.0), ("SiC", -7.5), ("Si", -5.0))
+    frame = hull.stability_table(table, reference_, HullSettings())
+    assert frame["lost_phases"].tolist() == [None, "C-Si (1)", None]
+    assert "1 verdicts of chemical systems that contain phases which the reference 'phases' lost: c-1" in caplog.text
+    found = hull.summary(frame.assign(unique=True, novel=True), "mine", table, reference_, HullSettings())
+    assert found["lost_phases"] == {
+        "systems": {"C-Li-O": 1, "C-Si": 1},
+        "verdicts": {"count": 1, "of": 3, "first": ["c-1"]},
+    }
+    everywhere = dataclasses.replace(SI_C, details={"lost_systems": {"unknown": 2}})
+    assert hull.stability_table(table, everywhere, HullSettings())["lost_phases"].tolist() == ["unknown (2)"] * 3
 
 
 def test_element_without_reference_is_named():

@@ -16,7 +16,7 @@ from unimat.materials.verdict_flips import verdict_flips
 from unimat.report.blocks import Table
 from unimat.report.run_files import Comparison, SetFiles
 from unimat.report.sections.comparison import _comparison_table, _convergence_table
-from unimat.report.sections.stability import _by_reference
+from unimat.report.sections.stability import _by_reference, _lost_phases, _on_hull
 
 TYPE = {"calculator": "CHGNet", "functional": "PBE", "corrections": "MP2020, learned", "quantity": "total energy"}
 
@@ -61,6 +61,21 @@ def test_counts_by_reference_and_disagreements_are_shown():
 
 def test_one_reference_needs_no_further_table():
     assert _by_reference([judged_set("large")]) == []
+
+
+def test_crystals_on_the_hull_and_near_lost_phases_are_said():
+    one = judged_set("large")
+    assert _on_hull(one) is None
+    assert _lost_phases(one) is None
+    summary = one.stability_summary | {
+        "on_hull": {"count": 2, "of": 4},
+        "lost_phases": {"systems": {"C-Si": 3}, "verdicts": {"count": 2, "of": 3, "first": ["c-0"]}},
+    }
+    one = dataclasses.replace(one, stability_summary=summary)
+    assert _on_hull(one).startswith("2 crystals of “generated” lie on the hull, within 1e-06 eV/atom")
+    assert "2 of 3 verdicts of “generated” are of chemical systems that contain phases which" in _lost_phases(one)
+    assert "(3, listed in hull/reference.json)" in _lost_phases(one)
+    assert _lost_phases(one).endswith("may look more stable than they are: c-0, ….")
 
 
 def test_lowest_pairs_and_convergence_have_rows_of_their_own():

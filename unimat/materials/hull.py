@@ -17,9 +17,12 @@ from pymatgen.core import Composition, Element
 
 from unimat.crystal_table import Crystal, CrystalTable
 from unimat.errors import UserError
+from unimat.materials.hull_tolerance import HULL_TOLERANCE, below, on_hull
 from unimat.materials.hulls import Hulls, Verdict
 from unimat.materials.processes import Processes
 from unimat.materials.reference import Reference, scheme_of, version_of
+from unimat.materials.references.energy_scale import DEEPEST_FORMATION
+from unimat.materials.references.lost import bearing_on, systems_of
 from unimat.materials.references.pseudopotentials import GNOME, MATERIALS_PROJECT, shift_per_atom
 from unimat.materials.stability_settings import HullSettings
 from unimat.materials.structures import reduced_formula, space_group_number
@@ -34,6 +37,10 @@ SYMMETRY_TOLERANCE = 0.1  # Å, the Materials Project's
 SCALE = ("functional", "quantity", "numerics")  # numerics: of codes whose total energies depend on cutoff and k-points
 ENERGIES = ("e_form_per_atom", "decomposition_energy", "e_above_hull")
 NOT_CONVERGED = "its relaxation did not converge"
+ANOTHER_SCALE = (
+    f"its energy lies more than {DEEPEST_FORMATION:g} eV/atom below the elements of the reference, as no crystal's"
+    " does: per cell in place of per atom, or another code's"
+)
 FLIPS_TOLD = 20  # in the summary; all are in the table
 NAMED = 10  # crystals that a warning names
 
@@ -56,7 +63,8 @@ def stability_tables(
         By name of the reference: material_id, formula, n_atoms, converged, energy_per_atom (eV/atom, as relaxed),
         e_form_per_atom, decomposition_energy and e_above_hull (eV/atom), decomposition (text), spacegroup_number,
         products (dicts of entry_id, formula, amount and e_form_per_atom), not_judged (why there are no energies),
-        stable and metastable. One bad crystal is a row without energies.
+        stable, metastable and on_hull, lost_phases (chemical systems of phases that the reference lost and that may
+        change this verdict). One bad crystal is a row without energies.
 
     Raises:
         UserError: if the energies of the table and of a reference do not mean the same thing.
@@ -122,7 +130,11 @@ def _judged(
         energies = energies + sign * np.array([shift_per_atom(_composition(*atoms[row])) for row in rows])
     found: list[Verdict] = [{} for _ in atoms]
     for row, verdict in zip(rows, hulls.verdicts([atoms[row] for row in rows], energies.tolist()), strict=True):
-        found[row] = verdict
+        if verdict["e_form_per_atom"] < -DEEPEST_FORMATION:
+            reasons[row] = ANOTHER_SCALE
+        else:
+            found[row] = verdict
+    _tell(reasons, described["material_id"], hulls.reference.name)
     frame = described.drop(columns="spacegroup_number")
     for name in ENERGIES:
         frame[name] = np.array([each.get(name, np.nan) for each in found], float)
@@ -131,11 +143,37 @@ def _judged(
     frame["products"] = pd.Series([each.get("products") for each in found], dtype=object)
     frame["not_judged"] = reasons
     energy = frame["decomposition_energy"]
-    return frame.assign(stable=energy < 0, metastable=(energy >= 0) & (energy < settings.metastable))
+    stable = below(energy)
+    return frame.assign(
+        stable=stable,
+        metastable=below(energy, settings.metastable) & ~stable,
+        on_hull=on_hull(energy),
+        lost_phases=_lost_phases(frame, atoms, hulls),
+    )
+
+
+def _lost_phases(frame: pd.DataFrame, atoms: Sequence[tuple], hulls: Hulls) -> pd.Series:
+    """Chemical systems of phases that the reference lost and that may change each verdict; null where there are none.
+
+    A warning names the crystals.
+    """
+    systems = systems_of(hulls.reference.details)
+    found = pd.Series([None] * len(frame), index=frame.index, dtype=object)
+    judged = frame["decomposition_energy"].notna().to_numpy()
+    for row in np.flatnonzero(judged).tolist() if systems else ():
+        if bearing := bearing_on(systems, atoms[row][0]):
+            found[row] = ", ".join(f"{name} ({systems[name]})" for name in bearing)
+    if ids := frame["material_id"][found.notna()].tolist():
+        named = ", ".join(ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")
+        log.warning(
+            "%d verdicts of chemical systems that contain phases which the reference %r lost: %s; its reference.json"
+            " lists them", len(ids), hulls.reference.name, named,
+        )  # fmt: skip
+    return found
 
 
 def _reasons(described: pd.DataFrame, atoms: Sequence[tuple], hulls: Hulls) -> pd.Series:
-    """Why each crystal is not judged; null if it is. A warning names those for which this is a surprise."""
+    """Why each crystal is not judged; null if it is."""
     reasons = pd.Series(None, index=described.index, dtype=object)
     for row, (numbers, _) in enumerate(atoms):
         if missing := hulls.missing(numbers):
@@ -144,11 +182,15 @@ def _reasons(described: pd.DataFrame, atoms: Sequence[tuple], hulls: Hulls) -> p
     reasons[described["n_atoms"] == 0] = "it has no atoms"
     reasons[~described["converged"]] = NOT_CONVERGED
     reasons[described["material_id"].duplicated()] = "its id occurred before"
-    for reason, ids in described["material_id"].groupby(reasons):
+    return reasons
+
+
+def _tell(reasons: pd.Series, material_ids: pd.Series, reference: str) -> None:
+    """A warning that names the crystals which are not judged, where that is a surprise."""
+    for reason, ids in material_ids.groupby(reasons):
         if reason != NOT_CONVERGED:
             named = ", ".join(ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")
-            log.warning("%d crystals are not judged against %r, %s: %s", len(ids), hulls.reference.name, reason, named)
-    return reasons
+            log.warning("%d crystals are not judged against %r, %s: %s", len(ids), reference, reason, named)
 
 
 def _composition(numbers: Sequence[int], amounts: Sequence[int]) -> Composition:
@@ -213,8 +255,25 @@ def summary(
         "n_judged": int(frame["not_judged"].isna().sum()),
         "not_judged": {str(reason): int(count) for reason, count in frame["not_judged"].value_counts().items()},
         **counts(frame, generated),
-        "thresholds": {"stable": 0.0, "metastable": settings.metastable, "unit": "eV/atom"},  # E_d below
+        "on_hull": {"count": int(frame["on_hull"].sum()), "of": generated},
+        "lost_phases": _lost_summary(frame, reference),
+        # E_d is below a threshold if it is by more than the tolerance, and on the hull within it.
+        "thresholds": {
+            "stable": 0.0,
+            "metastable": settings.metastable,
+            "tolerance": HULL_TOLERANCE,
+            "unit": "eV/atom",
+        },
         "median_decomposition_energy": _median(frame["decomposition_energy"]),
+    }
+
+
+def _lost_summary(frame: pd.DataFrame, reference: Reference) -> dict[str, Any]:
+    """Phases that the reference lost, by chemical system, and the verdicts that they may change."""
+    ids = frame["material_id"][frame["lost_phases"].notna()].tolist()
+    return {
+        "systems": systems_of(reference.details),
+        "verdicts": {"count": len(ids), "of": int(frame["not_judged"].isna().sum()), "first": ids[:FLIPS_TOLD]},
     }
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from unimat.crystal_table import Crystal, CrystalTable
 from unimat.materials import matching
 from unimat.materials.comparer import Problems
+from unimat.materials.hull_tolerance import below
 from unimat.materials.metrics_settings import matcher_settings
 from unimat.materials.stability_settings import HullSettings
 
@@ -56,7 +57,9 @@ def novelty(
         known: tables of known crystals by name.
         processes, cache: as in `matching.clusters`.
     """
-    near = np.flatnonzero(np.any([each["decomposition_energy"] < settings.match_below for each in frames], axis=0))
+    near = np.flatnonzero(
+        np.any([below(each["decomposition_energy"], settings.match_below) for each in frames], axis=0)
+    )
     crystals = [table[int(index)] for index in near]
     problems = Problems()
     options: dict[str, Any] = {

@@ -22,6 +22,7 @@ from unimat import parquet
 from unimat.crystal_table import METADATA_KEY, Crystal, CrystalTable
 from unimat.errors import UserError
 from unimat.materials.references.entries import Entries, in_schema, table_of
+from unimat.materials.references.lost import Lost, lost
 from unimat.materials.references.rows import checked
 
 ABOUT = ("name", "energy_type", "source", "licence", "details")
@@ -102,10 +103,23 @@ def from_relaxed(table: CrystalTable, name: str) -> Reference:
         energy_type=energy_type,
         source=f"{len(rows.kept)} of {len(table)} crystals of the set {name!r}, relaxed by the same engine",
         licence=table.metadata.get("licence", ""),
-        details=rows.left_out(),
+        details={"dropped": rows.dropped, "lost": rows.lost + _unconverged(table)},
     )
     refuse_missing_elements(reference)
     return reference
+
+
+def _unconverged(table: CrystalTable) -> list[Lost]:
+    """Crystals that should have been phases, and whose relaxation came to nothing."""
+    return [
+        lost(
+            crystal.material_id,
+            _formula(crystal),
+            crystal.properties.get("failure") or "its relaxation did not converge",
+        )
+        for crystal in table
+        if not crystal.properties["converged"]
+    ]
 
 
 def refuse_missing_elements(reference: Reference) -> None:

@@ -13,6 +13,7 @@ from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
 from unimat.files import existing
 from unimat.materials import matching
+from unimat.materials.hull_tolerance import above
 from unimat.materials.judged import read_stability
 from unimat.materials.relax.shard import CARRIED_METADATA
 from unimat.materials.screen_settings import ScreenSettings
@@ -121,7 +122,9 @@ def reasons_left_out(judged: Judged, settings: ScreenSettings, processes: int = 
     reasons[frame["not_judged"].notna() | ~np.isfinite(energy)] = "not judged"
     reasons[~frame["converged"].astype(bool)] = "its relaxation did not converge"
     if settings.within is not None:
-        reasons[reasons.isna() & (energy > settings.within)] = f"more than {settings.within:g} eV/atom above the hull"
+        reasons[reasons.isna() & above(energy, settings.within)] = (
+            f"more than {settings.within:g} eV/atom above the hull"
+        )
     if settings.unique:
         rows = ranked(frame, np.flatnonzero(reasons.isna()))
         reasons.iloc[rows[_copies(judged.relaxed.take(rows), settings, processes)]] = "a lower one is the same crystal"

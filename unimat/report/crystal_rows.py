@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from unimat.crystal_table import CrystalTable
+from unimat.materials.hull_tolerance import below
 from unimat.materials.structures import reduced_formula
 from unimat.report.relaxed_form import is_relaxed, relaxed_form
 from unimat.report.run_files import SetFiles
@@ -137,7 +138,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
         return "not converged"
     if not np.isfinite(row["decomposition_energy"]):
         return "not judged"
-    if row["stable"] is True or row["decomposition_energy"] < 0:
+    if row["stable"] is True or below(row["decomposition_energy"]):
         return "stable"
     return "metastable" if row["metastable"] is True else "above the hull"
 

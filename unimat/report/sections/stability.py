@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from pymatgen.core import Composition
 
+from unimat.materials.hull_tolerance import HULL_TOLERANCE, below
 from unimat.report.binary_hull import binary_phases, hull_figure
 from unimat.report.blocks import Block, Missing, Section, Table, Text, drawn
 from unimat.report.figures import decomposition_figure
@@ -42,6 +43,7 @@ def stability(run: RunFiles, primary: SetFiles | None, max_energy: float) -> Sec
     blocks += [Text(_other_scale(each)) for each in judged if _scale(each) != _scale(judged[0])]
     blocks += _hull(run, primary, max_energy, figures)
     blocks += _by_reference(judged)
+    blocks += [Text(text) for each in judged for text in (_on_hull(each), _lost_phases(each)) if text]
     without = [each.name for each in run.sets.values() if each.stability is None]
     if without:
         blocks.append(Missing(f"No stabilities for: {', '.join(without)}; stability.parquet is not there.", True))
@@ -71,6 +73,31 @@ def _scale(one: SetFiles) -> tuple[str, str]:
 def _other_scale(one: SetFiles) -> str:
     engine, reference = _scale(one)
     return f"The set “{one.name}” is not drawn beside them: its energies are by {engine}, its hull is “{reference}”."
+
+
+def _on_hull(one: SetFiles) -> str | None:
+    found = share((one.stability_summary or {}).get("on_hull"), one.n_generated)
+    if found is None or not found.count:
+        return None
+    return (
+        f"{found.count:,} crystals of “{one.name}” lie on the hull, within {HULL_TOLERANCE:g} eV/atom: they are as low"
+        " as phases of the reference and no lower, and count among the metastable ones."
+    )
+
+
+def _lost_phases(one: SetFiles) -> str | None:
+    """Which verdicts hang on phases that the reference should have and has not."""
+    found = (one.stability_summary or {}).get("lost_phases") or {}
+    verdicts = found.get("verdicts") or {}
+    if not verdicts.get("count"):
+        return None
+    ids, systems = verdicts["first"], found["systems"]
+    more = ", …" if len(ids) < verdicts["count"] else ""
+    return (
+        f"{verdicts['count']:,} of {verdicts['of']:,} verdicts of “{one.name}” are of chemical systems that contain"
+        f" phases which the reference lost ({sum(systems.values()):,}, listed in hull/reference.json); these crystals"
+        f" may look more stable than they are: {', '.join(map(str, ids))}{more}."
+    )
 
 
 def hull_name(run: RunFiles, one: SetFiles) -> str:
@@ -173,8 +200,8 @@ def _hull(run: RunFiles, primary: SetFiles | None, max_energy: float, figures: d
     rows = primary.stability[np.isfinite(primary.stability["e_form_per_atom"].to_numpy(float))]
     rows = rows[_flags(rows, "converged")] if "converged" in rows else rows
     fraction = np.array([Composition(str(each)).get_atomic_fraction(phases.elements[1]) for each in rows["formula"]])
-    below = rows["decomposition_energy"].to_numpy(float) < 0
-    figure = hull_figure(phases, fraction, rows["e_form_per_atom"].to_numpy(float), below, primary.name, max_energy)
+    stable = below(rows["decomposition_energy"].to_numpy(float))
+    figure = hull_figure(phases, fraction, rows["e_form_per_atom"].to_numpy(float), stable, primary.name, max_energy)
     figures["hull"] = figure
     caption = (
         f"Formation energy against composition in {'–'.join(phases.elements)}, relative to the elemental phases of the "
