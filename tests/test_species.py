@@ -16,6 +16,7 @@ NAMES = {
     113: ("Nh",),
 }
 REFUSED = """
+NH4+ CO32- CO3- HF2- PO43-
 NH4 NH3 NH nh4 Nh4 CO3 co3 NO NO3 PO4 CF3 BH4 HO2 NI1 CN OH OH2 H2O OW OW1 Ow Wat WAT Hw Fe0.5Ni0.5 Si,Al Si-Al
 Si/Al SiAl Fe+Ni Fe_pv fE nA D T D1 X M Q Va Vac vacancy Cb CB Cval Siva H.5 . ? 1 12 3+ + Fe++ FeIII Fe(III) Na:1
 """

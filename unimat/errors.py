@@ -29,6 +29,8 @@ REJECTION_REASONS = {
     "unreadable": "the text could not be parsed as a crystal",
     "partial_occupancy": "a site is shared by several species or partly empty",
     "not_an_element": "a species is not one of the 118 elements (a dummy or deuterium label, say)",
+    "symmetry_unclear": "the symmetry is said in a way that is not known, or in two ways, or does not fit the cell",
+    "atoms_missing": "the file mentions atoms without places: attached hydrogen, sites without coordinates",
     "outside_grid": "an element has no cell in the configured grid",
     "too_many_atoms": "more atoms than the configured limit",
     "too_many_of_element": "more atoms of one element than the configured number of slots L",

@@ -100,13 +100,14 @@ def come_closer_than(distance: float, lattices: Sequence[np.ndarray], frac_coord
 
 def _differences(coords: np.ndarray) -> np.ndarray:
     """(n (n - 1) / 2, 3) differences of fractional coordinates, each rounded into [-1/2, 1/2]."""
-    first, second = _pairs(len(coords))
+    first, second = pairs_of(len(coords))
     difference = coords[first] - coords[second]
     return difference - np.round(difference)
 
 
 @functools.lru_cache(maxsize=LARGE)
-def _pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+def pairs_of(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and second of each of the n (n - 1) / 2 pairs of n things."""
     return np.triu_indices(n, k=1)
 
 

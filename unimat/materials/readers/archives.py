@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import io
 import posixpath
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -153,16 +152,11 @@ def _blocks(material_id: str, origin: str, text: str) -> Iterator[Record]:
 
 
 def _structure_texts(text: str) -> dict[str, str]:
-    """Text of each structure of a CIF by the name of its block, with a number where blocks share a name."""
-    texts = texts_of_cif(text)
-    if texts:
-        return texts
-    # gemmi refuses a file with two blocks of one name (or another fault), of which pymatgen would read one block only.
-    for part in re.split(r"^(?=data_)", text, flags=re.MULTILINE | re.IGNORECASE):
-        if "_atom_site_fract_x" in part:
-            name = part.split(maxsplit=1)[0][len("data_") :]
-            texts[name if name not in texts else f"{name}-{len(texts)}"] = part
-    return texts
+    """Text of each structure of a CIF by the name of its block; none of text that is broken, which then is rejected."""
+    try:
+        return texts_of_cif(text)
+    except CrystalRejected:
+        return {}
 
 
 def _stem(name: str) -> str:

@@ -8,7 +8,7 @@ from unimat.periodic_table import ATOMIC_NUMBER
 
 _SPECIES = re.compile(
     r"(?P<symbol>[A-Za-z]{1,2})"
-    r"(?:(?P<digits>\d*)|\d*(?:\.\d+)?[+-]\d*|[+-]\d+(?:\.\d+)?|\(\d*(?:\.\d+)?[+-]\)|\([+-]?\d+(?:\.\d+)?\))"
+    r"(?P<rest>\d*|\d?(?:\.\d+)?[+-]\d*|[+-]\d(?:\.\d+)?|\(\d?(?:\.\d+)?[+-]\)|\([+-]\d(?:\.\d+)?\))"
 )
 _HEAVIEST = 96  # curium; NO, CF3, NH4 and CN are molecules before they are elements beyond it
 
@@ -17,7 +17,7 @@ _HEAVIEST = 96  # curium; NO, CF3, NH4 and CN are molecules before they are elem
 def atomic_number(species: str) -> int:
     """Atomic number of a species: Fe, FE, Fe1, Fe3+, Fe+3, Fe(3+), O2-, Na1+, Mn3.5+.
 
-    Two capitals that are elements each, followed by digits alone, are refused: CO3 is as likely carbonate as cobalt.
+    Two capitals that are elements each are refused but alone or as a cation: CO3 is as likely carbonate as cobalt.
     Deuterium and tritium are refused, too, as no cell of the periodic table holds them.
 
     Raises:
@@ -44,5 +44,6 @@ def number_of(species: str) -> int | None:
         return number
     # Two capitals or two small letters; a small letter before a capital is nobody's way to write an element.
     same_case = written.isupper() or written.islower()
-    molecule = all(letter.upper() in ATOMIC_NUMBER for letter in written) and match["digits"]
+    alone = not match["rest"] or "+" in match["rest"]
+    molecule = all(letter.upper() in ATOMIC_NUMBER for letter in written) and not alone
     return number if same_case and not molecule else None

@@ -1,0 +1,12 @@
+"""CIF text to crystals.
+
+`document` finds the values, `sites` the atoms, `symmetry` what is said of operations and groups, `claims` what the file
+says of its contents; `choice` holds one against the other. Nothing is guessed: where two readings differ and the file
+does not decide, the crystal is rejected.
+"""
+
+from unimat.materials.readers.cif.document import texts_of_cif
+from unimat.materials.readers.cif.reading import crystal_of_cif
+from unimat.materials.readers.cif.sites import FULL_OCCUPANCY_WITHIN
+
+__all__ = ["FULL_OCCUPANCY_WITHIN", "crystal_of_cif", "texts_of_cif"]
