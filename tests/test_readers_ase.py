@@ -82,7 +82,7 @@ def test_broken_frames_are_rejected_and_broken_counts_are_told(tmp_path):
     found = reasons(path)
     assert list(found) == ["007", "d", "n", "a-3", "a b"]
     assert found["007"] == found["a b"] == 1
-    assert found["d"] == "unreadable"
+    assert found["d"] == "not_an_element"
     path.write_text(good.format("x") + "what\n")
     assert "expected a number of atoms, found 'what'" in told(path)
     path.write_text(good.format("x") + "2\ncomment\nSi 0 0 0\n")

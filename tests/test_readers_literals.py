@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from pymatgen.core import Lattice, Structure
 from pyxtal.symmetry import Group
-from test_readers import EXACT, ROCK_SALT, SILICON, read
-from test_readers_bad_input import outcome, told
 
+from tests.test_readers import EXACT, ROCK_SALT, SILICON, read
+from tests.test_readers_bad_input import outcome, told
 from unimat.errors import CrystalRejected
 from unimat.materials.readers import literals, records_of
 from unimat.materials.readers.crystalformer import crystal_of_row, group_in

@@ -136,6 +136,42 @@ def test_extxyz_by_what_its_lines_say(tmp_path):
     assert found["mixed"].startswith("partial_occupancy: occupancy is [1.0, 0.5]")
 
 
+@pytest.mark.parametrize(
+    ("properties", "line", "expected"),
+    [
+        ("species:S:1:pos:R:3", "Si 0 0 0", "1"),
+        ("pos:R:3:species:S:1", "0 0 0 SI", "1"),
+        ("species:S:1:pos:R:3:Z:I:1", "Si 0 0 0 14", "1"),
+        ("Z:I:1:pos:R:3", "14 0 0 0", "1"),
+        ("species:S:1:pos:R:3", "NH 0 0 0", "not_an_element: species 'NH'"),  # ASE: nihonium
+        ("species:S:1:pos:R:3", "D 0 0 0", "not_an_element: species 'D'"),
+        ("species:S:1:pos:R:3", "X 0 0 0", "not_an_element: species 'X'"),
+        ("species:S:1:pos:R:3:Z:I:1", "Si 0 0 0 32", "contradicts_source: an atom is of species 14 by its symbol, 32"),
+    ],
+)
+def test_species_of_extxyz(tmp_path, properties, line, expected):
+    frame = f'1\nLattice="3 0 0 0 3 0 0 0 3" Properties={properties} material_id=a\n{line}\n'
+    (tmp_path / "a.extxyz").write_text(frame)
+    assert outcomes(tmp_path / "a.extxyz")["a"].startswith(expected)
+
+
+def test_extxyz_in_a_cell_of_a_table(tmp_path):
+    one = '2\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3{}\nCs 0 0 0\nCl 2 2 2\n'
+    texts = {
+        "one": one,
+        "two": one + one,
+        "layer": one.replace("{}", ' pbc="T T F"'),
+        "other": one.replace("{}", " formula=KCl"),
+    }
+    frame = pd.DataFrame({"id": list(texts), "structure": [text.replace("{}", "") for text in texts.values()]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    found = outcomes(tmp_path / "a.csv")
+    assert found["one"] == "2"
+    assert found["two"].startswith("unreadable: extxyz: more than one frame")
+    assert found["layer"].startswith("not_periodic: pbc is [True, True, False]")
+    assert found["other"].startswith("contradicts_source: formula is 'KCl'; what was read is CsCl")
+
+
 def test_occupancies_of_ases_cif_reader(tmp_path):
     (tmp_path / "a.cif").write_text(MIXED_CIF)
     (tmp_path / "b.cif").write_text(CIFS["nacl"])

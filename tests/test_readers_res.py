@@ -9,9 +9,9 @@ import pytest
 from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.res import AirssProvider, ResWriter
-from test_readers import CIFS, EXACT, ROCK_SALT, SILICON, assert_both, read
-from test_readers_bad_input import outcome
 
+from tests.test_readers import CIFS, EXACT, ROCK_SALT, SILICON, assert_both, read
+from tests.test_readers_bad_input import outcome
 from unimat.errors import CrystalRejected
 from unimat.materials.readers import records_of
 from unimat.materials.readers.records import Columns

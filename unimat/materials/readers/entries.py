@@ -15,8 +15,8 @@ from unimat.materials.readers import crystalformer
 from unimat.materials.readers.literals import parsed
 from unimat.materials.readers.opening import MAX_TEXT, one_line, too_large
 from unimat.materials.readers.ordered import FULL_OCCUPANCY_WITHIN, check_ordered
+from unimat.materials.readers.species import atomic_number
 from unimat.materials.readers.stated import check_stated, stated_of
-from unimat.periodic_table import ATOMIC_NUMBER
 
 OPTIMADE = ("lattice_vectors", "cartesian_site_positions", "species_at_sites")
 ASE = ("numbers", "positions", "cell")
@@ -106,7 +106,9 @@ def _of_optimade(attributes: Mapping[str, Any], material_id: str) -> Crystal:
     species = {each["name"]: _species_number(each) for each in listed}
     if len(species) < len(listed):
         raise CrystalRejected("unreadable", "two species of one name; OPTIMADE tells them apart by their names")
-    numbers = [_fit(species[name]) if name in species else _number(name) for name in attributes["species_at_sites"]]
+    numbers = [
+        _fit(species[name]) if name in species else atomic_number(name) for name in attributes["species_at_sites"]
+    ]
     lattice = np.array(attributes["lattice_vectors"], np.float64)
     positions = np.array(attributes["cartesian_site_positions"], np.float64).reshape(-1, 3)
     return _crystal(material_id, lattice, numbers, _fractional(positions, lattice))
@@ -165,13 +167,7 @@ def _full_site(occupants: list[tuple[str, float]]) -> int:
     if len(occupants) != 1 or not abs(float(occupants[0][1]) - 1) <= FULL_OCCUPANCY_WITHIN:
         held = ", ".join(f"{symbol} {share:g}" for symbol, share in occupants)
         raise CrystalRejected("partial_occupancy", f"a site holds {held or 'nothing'}")
-    return _number(occupants[0][0])
-
-
-def _number(symbol: str) -> int:
-    if symbol not in ATOMIC_NUMBER:  # deuterium, X, "vacancy"
-        raise CrystalRejected("not_an_element", f"species {symbol!r}")
-    return ATOMIC_NUMBER[symbol]
+    return atomic_number(occupants[0][0])
 
 
 def _fractional(positions: np.ndarray, lattice: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Extended XYZ files, frame by frame: ASE reads each frame, so that a bad one is a row to reject and not the end."""
 
+import dataclasses
 import io
 import re
 from collections.abc import Iterator
@@ -11,8 +12,13 @@ from unimat.errors import CrystalRejected, UserError
 from unimat.materials.ingest_settings import SPLITS
 from unimat.materials.readers.arrays import plain_value, scaled_positions
 from unimat.materials.readers.opening import MAX_TEXT, one_line, opened_text, told_if_broken, too_large
+from unimat.materials.readers.ordered import check_ordered
 from unimat.materials.readers.records import Columns, Record
-from unimat.materials.readers.stated import stated_of
+from unimat.materials.readers.species import atomic_number
+from unimat.materials.readers.stated import check_stated, stated_of
+
+_PROPERTIES = re.compile(r'Properties="?([^\s"]+)')
+_EXTXYZ = re.compile(r"\s*\d+[ \t]*\r?\n[^\n]*\bLattice=")
 
 
 def extxyz_records(path: Path, columns: Columns) -> Iterator[Record]:
@@ -56,33 +62,84 @@ def _frame(path: Path, first: str, n_atoms: int, text: TextIO) -> str | CrystalR
     return too_large(size) if size > MAX_TEXT else "".join(lines)
 
 
+def crystal_of_extxyz(text: str, material_id: str) -> Crystal:
+    """Crystal of the only frame of extended XYZ text.
+
+    Raises:
+        CrystalRejected: if it cannot be read, or its own fields say that it is no ordered crystal, or another.
+    """
+    lines = text.strip().splitlines()
+    if any(line.strip() for line in lines[int(lines[0]) + 2 :]):
+        raise CrystalRejected("unreadable", "extxyz: more than one frame, or more lines than atoms; expected one frame")
+    atoms, crystal = _atoms_and_crystal("\n".join(lines) + "\n", material_id)
+    stated = _stated(atoms)
+    check_ordered(stated)
+    check_stated(crystal, stated)
+    return crystal
+
+
+def is_extxyz(text: str) -> bool:
+    return _EXTXYZ.match(text) is not None
+
+
 def _record(path: Path, index: int, frame: str | CrystalRejected, columns: Columns) -> Record:
     origin, name = f"{path.name}:{index}", columns.material_id or "material_id"
     made = f"{path.name.split('.')[0]}-{index}"
     if isinstance(frame, CrystalRejected):
         return Record(made, origin, frame)
-    material_id = _id_as_written(frame, name) or made
+    material_id = _id_as_written(frame, name)
     try:
-        atoms = _atoms(frame)
-        material_id = _id_as_written(frame, name) or str(atoms.info.get(name, made))
-        if not atoms.cell.any():
-            raise CrystalRejected("not_periodic", "no Lattice: a molecule or an isolated atom, not a crystal")
-        content = Crystal(material_id, atoms.cell.array, atoms.numbers, scaled_positions(atoms))
+        atoms, crystal = _atoms_and_crystal(frame, material_id or made)
     except CrystalRejected as rejection:
-        return Record(material_id, origin, rejection)
-    except Exception as error:  # ASE's reader raises nearly every built-in exception on malformed text
-        return Record(material_id, origin, CrystalRejected("unreadable", f"extxyz: {one_line(error)}"))
+        return Record(material_id or made, origin, rejection)
+    material_id = material_id or str(atoms.info.get(name, made))
     found = {**(atoms.calc.results if atoms.calc else {}), **atoms.info}  # energies become a calculator's results
     split = found.get("split")
     properties = {each: plain_value(found.get(each)) for each in columns.properties}
-    stated = {"pbc": atoms.pbc.tolist(), **stated_of([atoms.info, atoms.arrays])}
-    return Record(material_id, origin, content, split if split in SPLITS else None, properties, stated)
+    content = dataclasses.replace(crystal, material_id=material_id)
+    return Record(material_id, origin, content, split if split in SPLITS else None, properties, _stated(atoms))
+
+
+def _stated(atoms: Any) -> dict[str, Any]:
+    return {"pbc": atoms.pbc.tolist(), **stated_of([atoms.info, atoms.arrays])}
+
+
+def _atoms_and_crystal(frame: str, material_id: str) -> tuple[Any, Crystal]:
+    try:
+        written = _numbers_as_written(frame)
+        atoms = _atoms(frame)
+        coords = scaled_positions(atoms)
+    except CrystalRejected:
+        raise
+    except Exception as error:  # ASE's reader raises nearly every built-in exception on malformed text
+        raise CrystalRejected("unreadable", f"extxyz: {one_line(error)}") from error
+    if not atoms.cell.any():
+        raise CrystalRejected("not_periodic", "no Lattice: a molecule or an isolated atom, not a crystal")
+    for number, other in zip(written, atoms.numbers.tolist(), strict=False):
+        if number != other:
+            raise CrystalRejected(
+                "contradicts_source", f"an atom is of species {number} by its symbol, {other} by its Z"
+            )
+    return atoms, Crystal(material_id, atoms.cell.array, atoms.numbers, coords)
 
 
 def _atoms(frame: str) -> Any:
     from ase.io.extxyz import read_extxyz
 
     return next(read_extxyz(io.StringIO(frame), 0))
+
+
+def _numbers_as_written(frame: str) -> list[int]:
+    """Atomic numbers by the column of species, if there is one; ASE would make an element of NH, and pass over Z."""
+    lines = frame.splitlines()
+    found = _PROPERTIES.search(lines[1])
+    parts = (found[1] if found else "species:S:1:pos:R:3").split(":")
+    at = 0
+    for name, width in zip(parts[::3], parts[2::3], strict=True):
+        if name == "species":
+            return [atomic_number(line.split()[at]) for line in lines[2 : 2 + int(lines[0])]]
+        at += int(width)
+    return []
 
 
 def _id_as_written(frame: str, name: str) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
 from unimat.materials.readers.cif import crystal_of_cif
+from unimat.materials.readers.extxyz import crystal_of_extxyz, is_extxyz
 from unimat.materials.readers.ordered import check_ordered
 from unimat.materials.readers.poscar import crystal_of_poscar
 from unimat.materials.readers.records import Record
@@ -36,7 +37,9 @@ def crystal_of(record: Record) -> Crystal:
 def _parser(text: str) -> Callable[[str, str], Crystal]:
     if is_cif(text):
         return crystal_of_cif
-    return crystal_of_res if is_res(text) else crystal_of_poscar
+    if is_res(text):
+        return crystal_of_res
+    return crystal_of_extxyz if is_extxyz(text) else crystal_of_poscar
 
 
 def is_cif(text: str) -> bool:
