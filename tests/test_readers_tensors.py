@@ -1,5 +1,6 @@
 """Tensors that CDVAE and DiffCSP save."""
 
+import re
 import sys
 
 import numpy as np
@@ -47,6 +48,58 @@ def test_tensors_that_are_not_plain_or_not_whole_are_told(tmp_path):
     torch.save(ROCK_SALT, tmp_path / "a.pt")
     with pytest.raises(UserError, match="not readable as plain tensors"):
         list(records_of(tmp_path / "a.pt"))
+
+
+FAULTS = (
+    "lengths of one",
+    "lengths of four",
+    "negative",
+    "fractions",
+    "number",
+    "scores",
+    "halves",
+    "flat",
+    "plane",
+    "radians",
+)
+
+
+def changed(torch):
+    """Name of a fault: the tensors that have it, and what is told."""
+    good = tensors(torch)
+    return {
+        "lengths of one": (
+            {"lengths": good["lengths"][:1]},
+            "lengths has the shape (1, 1, 3), the other tensors need (1, 2, 3)",
+        ),
+        "lengths of four": ({"lengths": torch.cat([good["lengths"]] * 2)}, "lengths has the shape (1, 4, 3)"),
+        "negative": ({"num_atoms": torch.tensor([-8, 24])}, "num_atoms of shape (1, 2) are not whole numbers"),
+        "fractions": ({"num_atoms": torch.tensor([7.6, 8.4])}, "num_atoms of shape (1, 2) are not whole numbers"),
+        "number": ({"num_atoms": torch.tensor(16)}, "num_atoms has 0 axes"),
+        "scores": ({"atom_types": torch.rand(16, 100)}, "(atomic numbers, not scores)"),
+        "halves": ({"atom_types": good["atom_types"] + 0.5}, "atom_types of shape (1, 16) are not whole numbers"),
+        "flat": ({"frac_coords": good["frac_coords"].ravel()}, "frac_coords has the shape (1, 48)"),
+        "plane": ({"frac_coords": good["frac_coords"][:, :2]}, "frac_coords has the shape (1, 16, 2)"),
+        "radians": ({"angles": torch.deg2rad(good["angles"])}, "these are radians, save degrees"),
+    }
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_tensors_that_do_not_fit_each_other_are_told(tmp_path, fault):
+    torch = pytest.importorskip("torch")
+    change, message = changed(torch)[fault]
+    torch.save({**tensors(torch), **change}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match=re.escape(message)):
+        list(records_of(tmp_path / "a.pt"))
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "double", "requires_grad_", "to_sparse"])
+def test_tensors_of_other_kinds(tmp_path, kind):
+    torch = pytest.importorskip("torch")
+    content = tensors(torch)
+    content["frac_coords"] = getattr(content["frac_coords"], kind)()
+    torch.save(content, tmp_path / "a.pt")
+    np.testing.assert_allclose(read(tmp_path / "a.pt")["a-0"].frac_coords, ROCK_SALT.frac_coords, atol=1e-7)
 
 
 def test_tensors_without_torch_name_the_extra(tmp_path, monkeypatch):

@@ -45,15 +45,46 @@ def tensor_records(path: Path, columns: Columns) -> Iterator[Record]:
     missing = [name for name in _TENSORS if not isinstance(content.get(name), torch.Tensor)]
     if missing:
         raise UserError(f"{path}: no tensor {missing[0]!r}; expected {', '.join(_TENSORS)}")
-    arrays = {name: content[name].numpy() for name in _TENSORS}
+    arrays = {name: _array(content[name]) for name in _TENSORS}
     told = _told(content, columns)
     if arrays["num_atoms"].ndim == 1:
         arrays = {name: array[None] for name, array in arrays.items()}
+    _refuse_misfits(path, arrays)
     stem = path.name.split(".")[0]
     for evaluation in range(len(arrays["num_atoms"])):
         batch = {name: array[evaluation] for name, array in arrays.items()}
         prefix = stem if len(arrays["num_atoms"]) == 1 else f"{stem}-{evaluation}"
         yield from _batch_records(path.name, prefix, batch, told)
+
+
+def _array(tensor: Any) -> np.ndarray:
+    tensor = tensor.detach()
+    tensor = tensor.to_dense() if tensor.is_sparse else tensor
+    return (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+
+
+def _refuse_misfits(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """UserError on tensors (evaluations, ...) that are not what the form says, or do not fit each other."""
+    counts, types = arrays["num_atoms"], arrays["atom_types"]
+    if counts.ndim != 2:
+        raise UserError(f"{path}: num_atoms has {counts.ndim} axes; expected one, or evaluations and crystals")
+    for name, array in (("num_atoms", counts), ("atom_types", types)):
+        if array.ndim != 2 or not np.array_equal(array, np.rint(array)) or (array < 0).any():
+            raise UserError(
+                f"{path}: {name} of shape {array.shape} are not whole numbers, one for each "
+                f"{'crystal' if name == 'num_atoms' else 'atom (atomic numbers, not scores)'}; save them so"
+            )
+    n_evaluations, n_crystals = counts.shape
+    due: dict[str, tuple[int, ...]] = {
+        "lengths": (n_evaluations, n_crystals, 3),
+        "angles": (n_evaluations, n_crystals, 3),
+    }
+    due |= {"frac_coords": (n_evaluations, types.shape[1], 3), "atom_types": (n_evaluations, types.shape[1])}
+    for name, shape in due.items():
+        if arrays[name].shape != shape:
+            raise UserError(f"{path}: {name} has the shape {arrays[name].shape}, the other tensors need {shape}")
+    if (arrays["angles"] < 2 * np.pi).all():
+        raise UserError(f"{path}: no angle is above {2 * np.pi:.2f} degrees; these are radians, save degrees")
 
 
 def _told(content: dict[str, Any], columns: Columns) -> list[tuple[str, dict[str, Any]]]:
@@ -70,7 +101,7 @@ def _batch_records(
     origin: str, prefix: str, batch: dict[str, np.ndarray], told: list[tuple[str, dict[str, Any]]]
 ) -> Iterator[Record]:
     counts = batch["num_atoms"].astype(np.int64)
-    if counts.sum() != len(batch["atom_types"]) or len(batch["frac_coords"]) != len(batch["atom_types"]):
+    if counts.sum() != len(batch["atom_types"]):
         raise UserError(f"{origin}: num_atoms sum to {counts.sum()}, but there are {len(batch['atom_types'])} atoms")
     ends = np.cumsum(counts)
     for index, (start, end) in enumerate(zip(ends - counts, ends, strict=True)):
