@@ -108,6 +108,8 @@ def demand_accelerator(kind):
         sys.exit("the profile requires a TPU, but the package libtpu is not installed; pip install 'unimat[tpu]'")
 
 
+if workflow.modifier.path_modifier.replace_prefix("results/run") != "results/run":
+    stop("prefix and replace_prefix of a module move some paths only and break jobs; leave them out, run keeps runs apart")
 settings = read_configuration()
 if "require_accelerator" in config:
     demand_accelerator(config["require_accelerator"])

@@ -35,7 +35,8 @@ def shown(path):
 
 
 def read_schema(name):
-    return yaml.safe_load(Path(workflow.basedir, "schemas", name).read_text(encoding="utf-8"))
+    # Beside this file, wherever that is: a workflow that uses this one as a module has another basedir.
+    return yaml.safe_load(Path(workflow.source_path(f"../schemas/{name}")).read_text(encoding="utf-8"))
 
 
 def did_you_mean(name, known):
