@@ -11,7 +11,7 @@ from tests.model_helpers import TINY_MODEL, TINY_TRAIN, random_table, write_tiny
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import read_json
-from unimat.model import pretrained
+from unimat.model import model_card, pretrained
 from unimat.model.checkpoints import read_model
 from unimat.model.encode_stream import encode_dataset
 from unimat.model.encoded import read_encoding
@@ -184,6 +184,12 @@ def test_the_command_fine_tunes_by_name(named, tmp_path, capsys):
     flags = ["train", "--encoded", tmp_path / "encoded", "--work", tmp_path / "work", "--out", tmp_path / "model"]
     assert main([str(word) for word in [*flags, "--settings", json.dumps(settings)]]) == 0
     assert read_model(tmp_path / "model/model.npz").settings == TINY_MODEL
+    begun = {"source": "tiny", "name": "tiny", "licence": "CC0-1.0", "dataset": {"name": "tiny"}, "initial": None}
+    assert read_json(tmp_path / "model/training.json")["initial"] == begun
+    card = publish(tmp_path / "model/model.npz", tmp_path / "again", "moved", "MIT", {"name": "mine"})
+    assert card["initial"] == begun
+    assert "| Starting model | tiny, trained on tiny (licence: not stated) |" in model_card.page(card)
+    assert "Parameters: MIT. Data: not stated. Parameters of the starting model: CC0-1.0." in model_card.page(card)
     words = [*flags, "--fresh", "--settings", json.dumps(settings), "--model-settings", '{"blocks": 2}']
     assert main([str(word) for word in words]) == 2
     assert "model.blocks: 2 here, 1 there" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from unimat.errors import UserError
 from unimat.files import read_json, sha256, write_json
 from unimat.model import model_card, pretrained
 from unimat.model.checkpoints import DESCRIPTION, halved, read_description, read_model, write_model
+from unimat.model.lineage import how, lineage, sampling_of, told
 from unimat.model.publishing import learning_curve, publish
 from unimat.model.rounding import agreement
 from unimat.model.sampled_sets import sample
@@ -287,6 +288,8 @@ def test_out_holds_what_a_training_leaves(found, trained, tmp_path):
     assert main(["pretrained", "tiny", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "model.npz").read_bytes() == (found / "tiny.npz").read_bytes()
     report, own = (read_json(folder / "training.json") for folder in (tmp_path, trained))
+    assert report.pop("dataset") == read_json(found / "tiny.json")["data"]
+    assert report.pop("licence") == "CC0-1.0"
     assert {**own, "pretrained": "tiny"} == report
     assert (tmp_path / "history.csv").read_text() == "step,loss,val_loss\n4,1.5,\n8,1.25,1.5\n"
 
@@ -328,6 +331,61 @@ def test_names_and_cards_cost_no_import_of_jax(found):
     assert done.stdout.splitlines()[-1] == "False"
 
 
+SAMPLING = {"steps": 3, "anti_annealing": 2.0}
+
+
+def publish_with_sampling(trained, folder, **more):
+    publish(trained / "model.npz", folder, "own", "CC0-1.0", DATA, sampling={"sample": SAMPLING, **more})
+    return folder / "own.npz"
+
+
+def asked_for(path: Path, *flags: str, caplog=None) -> dict:
+    """Settings that `unimat sample` with some flags drew its crystals by."""
+    out = path.with_name("drawn")
+    shutil.rmtree(out, ignore_errors=True)
+    assert main(["sample", "--model", str(path), "--count", "2", "--out", str(out), *flags]) == 0
+    return read_json(out / "sampling.json")["settings"]
+
+
+def test_the_models_own_sampling_is_the_default_and_what_is_given_goes_first(trained, tmp_path, caplog):
+    """In a published file, without its card, and after it was copied into a run."""
+    path = publish_with_sampling(trained, tmp_path)
+    path.with_suffix(".json").rename(tmp_path / "elsewhere.json")
+    caplog.set_level("INFO")
+    found = asked_for(path)
+    assert (found["steps"], found["anti_annealing"], found["n"]) == (3, 2.0, 2)
+    assert "sampling settings of the model own: steps 3, anti_annealing 2.0" in caplog.text
+    found = asked_for(path, "--settings", '{"steps": 2}')
+    assert (found["steps"], found["anti_annealing"]) == (2, 2.0)
+    assert "sampling settings as given: steps 2" in caplog.text
+    found = asked_for(path, "--settings", '{"steps": 2, "sampler": "ddim"}')  # of another sampler, they say nothing
+    assert (found["steps"], found["anti_annealing"]) == (2, 5.0)
+
+
+def test_a_card_tells_how_given_compositions_are_sampled(trained, tmp_path):
+    path = publish_with_sampling(trained, tmp_path, sample_of_composition={"steps": 2})
+    card = read_json(tmp_path / "own.json")
+    assert card["settings"]["sample"] == SAMPLING
+    about = lineage(path, read_description(path))
+    assert sampling_of(about, {}) == SAMPLING
+    assert sampling_of(about, {"composition": "C2"}) == {"steps": 2, "anti_annealing": 2.0}
+    page = model_card.page(card)
+    assert "sample:\n  steps: 3\n  anti_annealing: 2.0\n" in page
+    assert "given compositions" in page
+
+
+def test_publish_takes_the_settings_of_the_crystals_that_were_judged(trained, tmp_path):
+    write_json(tmp_path / "card.json", DATA)
+    write_json(tmp_path / "metrics.json", METRICS)
+    write_json(tmp_path / "sampling.json", {"settings": {"n": 100, "seed": 3, "steps": 7}})
+    flags = ["publish", "--model", trained / "model.npz", "--name", "own", "--licence", "CC0-1.0", "--out", tmp_path]
+    flags += ["--check", "0", "--data-card", tmp_path / "card.json", "--metrics", tmp_path / "metrics.json"]
+    assert main([str(word) for word in flags]) == 0
+    assert read_json(tmp_path / "own.json")["settings"]["sample"] == {"steps": 7}
+    assert main([str(word) for word in [*flags, "--sample", '{"steps": 9}']]) == 0
+    assert read_description(tmp_path / "own.npz")["sample"]["steps"] == 9
+
+
 SHIPPED = sorted(pretrained.SHIPPED.glob("*.npz"))
 
 
@@ -344,3 +402,25 @@ def test_a_shipped_model_is_whole_and_draws_crystals(path: Path):
     assert card["data"]["licence"]
     table, rejected, _ = sample(read_model(path), SampleSettings(n=2, steps=2, batch_size=2))
     assert len(table) + len(rejected) == 2
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_model_is_sampled_as_its_card_says(path: Path, tmp_path):
+    """The tables of the card were made with these settings; they go along when a run takes the model."""
+    card = read_json(path.with_suffix(".json"))
+    assert sampling_of(lineage(path, read_description(path)), {}) == how(card["generation"]["settings"])
+    predicted = how(card["prediction"]["1"]["sampling"])
+    (tmp_path / "model.npz").write_bytes(told(path.read_bytes(), card))
+    copied = read_description(tmp_path / "model.npz")
+    assert sampling_of(lineage(tmp_path / "model.npz", copied), {"composition": "C2"}) == predicted
+    assert copied["dataset"]["licence"] == card["data"]["licence"]
+    ours, theirs = (read_model(each) for each in (path, tmp_path / "model.npz"))
+    for one, other in zip(jax.tree.leaves(ours.params), jax.tree.leaves(theirs.params), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_pretrained_draws_by_the_settings_of_the_card(tmp_path):
+    out = tmp_path / "drawn"
+    assert main(["sample", "--pretrained", "mp_20", "--count", "1", "--out", str(out)]) == 0
+    settings = read_json(out / "sampling.json")["settings"]
+    assert (settings["steps"], settings["anti_annealing"]) == (50, 1.0)

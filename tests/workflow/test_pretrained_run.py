@@ -106,3 +106,25 @@ def test_a_training_starts_from_a_file_which_is_its_input(run: Run, shared: Path
     assert "old.npz" in done.stdout
     commands = planned(run, train={"initial": "tiny"}, model=None)
     assert json.loads(commands["train"]["settings"])["initial"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    "taken", [{"pretrained": "tiny", "encode": None, "train": None}, {"train": {"initial": "tiny"}}]
+)
+def test_what_the_model_learned_elsewhere_is_not_novel(run: Run, shared: Path, taken: dict[str, Any]):
+    """A model of Perov-5, which itself began with one of the run's own dataset."""
+    card = json.loads((shared / "tiny.json").read_text(encoding="utf-8"))
+    card["data"] = {"name": "perov_5"}
+    card["initial"] = {"source": "x.npz", "dataset": {"name": "silicon_carbon"}, "initial": None}
+    (shared / "tiny.json").write_text(json.dumps(card), encoding="utf-8")
+    changes = {"model": None, **taken}
+    own = ["results/demo/dataset/train.parquet", "results/demo/dataset/val.parquet"]
+    learned = [f"results/demo/known/perov_5/{split}.parquet" for split in ("train", "val")]
+    commands = planned(run, **changes)
+    assert (commands["fetch"]["dataset"], str(commands["fetch"]["out"])) == ("perov_5", "resources/perov_5")
+    for stage in ("metrics", "hull"):
+        assert [str(path) for path in commands[stage]["known"]] == own + learned
+    commands = planned(run, **changes, hull={"known_of_model": False})
+    assert "fetch" not in commands
+    for stage in ("metrics", "hull"):
+        assert [str(path) for path in commands[stage]["known"]] == own[:1]

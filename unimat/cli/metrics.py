@@ -30,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crystals", required=True, help="the set to judge: crystal table, or any readable form")
     parser.add_argument("--rejected", help="its rejected table, if it is a crystal table; these rows count, too")
     parser.add_argument("--reference", required=True, help="crystals to compare with, usually the test split")
-    parser.add_argument("--known", help="crystals that make one not novel, usually the training split")
+    parser.add_argument(
+        "--known",
+        action="append",
+        default=[],
+        help="crystals that make one not novel, usually the training split; again for each further table",
+    )
     parser.add_argument("--set", dest="name", help="name of the set (default: name of the file)")
     parser.add_argument("--settings", help="settings: a JSON or YAML file, or JSON text")
     parser.add_argument("--out", help="summary to write, JSON")
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
             args.reference,
             lost[0].reason,
         )
-    known = _read(args.known, processes)[0] if args.known else None
+    known = {path: _read(path, processes)[0] for path in args.known}
 
     from unimat import parquet
     from unimat.files import write_json

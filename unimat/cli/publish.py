@@ -46,6 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="crystals to draw with float32 and with float16, for the card to compare (default: %(default)s; 0: none)",
     )
     parser.add_argument(
+        "--sample",
+        metavar="FILE_OR_JSON",
+        help="sampling settings of the model, which `unimat sample` takes where nobody gives others (default: those of "
+        "the judged crystals, in sampling.json beside --metrics or in --result)",
+    )
+    parser.add_argument(
+        "--sample-composition", metavar="FILE_OR_JSON", help="the same for crystals of given compositions"
+    )
+    parser.add_argument(
         "--failure", action="append", metavar="TEXT", help="a known failure, in words; several times for several"
     )
 
@@ -54,17 +63,24 @@ def run(args: argparse.Namespace) -> None:
     from unimat.files import read_json
     from unimat.model.publishing import learning_curve, publish
     from unimat.model.settings import SampleSettings
-    from unimat.settings import load_settings
+    from unimat.settings import as_dict, load_settings
 
     training = read_json(args.training) if args.training else None
     result = read_json(args.result) if args.result else {}
     if args.metrics:
-        result = {"generation": {"metrics": read_json(args.metrics)}}
+        beside = Path(args.metrics).with_name("sampling.json")
+        settings = read_json(beside).get("settings") if beside.exists() else None
+        result = {"generation": {"metrics": read_json(args.metrics), "settings": settings}}
     if args.training and not result.get("learning_curve"):
         result["learning_curve"] = learning_curve(Path(args.training).with_name("history.csv"))
     data = read_json(args.data_card) if args.data_card else published_dataset(result)
     check = load_settings(SampleSettings, {"n": args.check}, "--check") if args.check else None
-    card = publish(args.model, args.out, args.name, args.licence, data, training, result, args.failure, check)
+    sampling = {
+        name: as_dict(load_settings(SampleSettings, text, f"--{name}"))
+        for name, text in (("sample", args.sample), ("sample_of_composition", args.sample_composition))
+        if text
+    }
+    card = publish(args.model, args.out, args.name, args.licence, data, training, result, args.failure, check, sampling)
     logger.info("%s/%s.npz: %d bytes, sha256 %s", args.out, args.name, card["file"]["bytes"], card["file"]["sha256"])
 
 

@@ -3,12 +3,15 @@
 Writes crystals.parquet, rejected.parquet (tensors that decode to no crystal, with the reason) and sampling.json
 into --out. Crystal i depends on the seed and on i alone. An interrupted command, repeated, goes on where it stopped.
 
+A published model brings the settings with which it is sampled best (its card tells them); those of --settings go first.
+
 Over several hosts or processes, each runs this same command with an --out that all of them see, and makes its share;
 they find each other as those of `unimat train` do.
 """
 
 import argparse
 import logging
+from pathlib import Path
 from typing import Any
 
 from unimat.cli._job import add_job_arguments, job_flags
@@ -66,19 +69,38 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
+def with_the_models(asked: dict[str, Any], path: Path, description: dict[str, Any]) -> dict[str, Any]:
+    """What was asked for, and the model's own sampling settings for what was left open; the log tells both."""
+    from unimat.model.lineage import how, lineage, sampling_of
+
+    about = lineage(path, description)
+    chosen = sampling_of(about, asked)
+    if chosen:
+        logger.info("sampling settings of the model %s: %s", about.get("pretrained") or path, _told(chosen))
+    if said := how(asked):
+        logger.info("sampling settings as given: %s", _told(said))
+    return {**chosen, **asked}
+
+
+def _told(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())
+
+
 def run(args: argparse.Namespace) -> None:
     from unimat.model.checkpoints import read_model
     from unimat.model.distributed import connect, is_writer
     from unimat.model.pretrained import parameters_of
     from unimat.model.sampled_sets import sample_into
     from unimat.model.settings import SampleSettings
-    from unimat.settings import as_dict, load_settings
+    from unimat.settings import given, load_settings
 
-    settings = load_settings(SampleSettings, args.settings, "sample")
-    settings = load_settings(SampleSettings, {**as_dict(settings), **overrides(args)}, "sample")
-    path = parameters_of(args.pretrained) if args.pretrained else args.model
+    asked = {**given(args.settings, "sample"), **overrides(args)}
+    load_settings(SampleSettings, asked, "sample")  # before the model is read
+    path = Path(parameters_of(args.pretrained) if args.pretrained else args.model)
     connect(job_flags(args))
-    report = sample_into(read_model(path), settings, args.out)
+    model = read_model(path)
+    settings = load_settings(SampleSettings, with_the_models(asked, path, model.description), "sample")
+    report = sample_into(model, settings, args.out)
     if not is_writer():
         return
     logger.info("%d of %d sampled tensors are crystals", report["n_crystals"], report["n_requested"])

@@ -85,8 +85,17 @@ def novelty(
         "matcher": dataclasses.asdict(matcher_settings(settings.matcher)),
         "max_seconds": settings.max_seconds,
         "known": {name: len(each) for name, each in known.items()},
+        "known_tables": described(known),
         "problems": {key: len(value) for key, value in dataclasses.asdict(problems).items()},
     })  # fmt: skip
+
+
+def described(known: Mapping[str, CrystalTable]) -> list[dict[str, Any]]:
+    """Path, dataset and split (null where a table does not say) and number of crystals of known tables, JSON-ready."""
+    return [
+        {"path": path, **{key: each.metadata.get(key) for key in ("name", "split")}, "n": len(each)}
+        for path, each in known.items()
+    ]
 
 
 def with_novelty(

@@ -109,6 +109,8 @@ class HullSettings:
         match_below: crystals with a decomposition energy below this (against one of the references) are tested for
             uniqueness and novelty, eV/atom.
         known: crystal tables beside the training split that make a crystal not novel.
+        known_of_model: crystals of the published dataset that another model was trained on make one not novel, too,
+            where the run takes that model (`pretrained`) or begins with it (`train.initial`); the dataset is fetched.
         matcher: tolerances of uniqueness and novelty, by the name of their preset.
         max_seconds: for one comparison of two crystals; what takes longer counts as different.
     """
@@ -118,6 +120,7 @@ class HullSettings:
     metastable: float = 0.025
     match_below: float = 0.1
     known: tuple[str, ...] = ()
+    known_of_model: bool = True
     matcher: MatcherPreset = "pymatgen"
     max_seconds: float = 60.0
 

@@ -1,6 +1,7 @@
 """Training that starts from the parameters of a finished model: `train.initial`."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from unimat.errors import UserError
 from unimat.model.checkpoints import read_description, read_model
 from unimat.model.encoded import Encoding
+from unimat.model.lineage import initial_of, lineage
 from unimat.model.networks import Params
 from unimat.model.pretrained import FREE, model_file
 from unimat.model.settings import ModelSettings, TrainSettings
@@ -26,10 +28,12 @@ class Start:
     Attributes:
         encoding: of its dataset; that of an initial model in what the network knows by heart.
         params: of that model; None for fresh ones.
+        about: what the description of the new model says of that one: `initial`, and how it is sampled.
     """
 
     encoding: Encoding
     params: Params | None = None
+    about: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def state(self, fresh: TrainState) -> TrainState:
         """`fresh` with the initial model's parameters, placed as its own are; no two arrays share memory."""
@@ -54,13 +58,20 @@ def start_of(settings: TrainSettings, model_settings: ModelSettings, encoding: E
     """
     if settings.initial is None:
         return Start(encoding)
-    model = read_model(model_file(settings.initial))
+    path = model_file(settings.initial)
+    model = read_model(path)
     ours, theirs = (_binding(as_dict(each)) for each in (model_settings, model.settings))
     if unlike := differences(ours, theirs, "model."):
         _refuse(settings.initial, unlike, "give the model its settings")
     if unlike := unlike_encodings(encoding, model.encoding):
         _refuse(settings.initial, unlike, "encode the crystals as that model's were")
-    return Start(in_terms_of(encoding, model.encoding), model.params)
+    return Start(in_terms_of(encoding, model.encoding), model.params, _about(settings.initial, path, model.description))
+
+
+def _about(source: str, path: Path, description: dict[str, Any]) -> dict[str, Any]:
+    known = lineage(path, description)
+    sampling: dict[str, Any] = {key: known[key] for key in ("sample", "sample_of_composition") if key in known}
+    return {"initial": initial_of(source, path, description), **sampling}
 
 
 def _binding(settings: dict[str, Any]) -> dict[str, Any]:

@@ -30,9 +30,10 @@ def page(card: Mapping[str, Any]) -> str:
         f"A trained UniMat model, network `{card['settings']['model']['network']}`, of {title_of(card)}.",
         f"```bash\nunimat sample --pretrained {card['name']} --count 100\n```",
         "## Data",
-        _table(_about_data(data, card["training"])),
+        _table([*_about_data(data, card["training"]), *_about_initial(card.get("initial"))]),
         "## Recipe",
         f"The settings that differ from the defaults:\n\n```yaml\n{recipe(card)}```",
+        *_sampling(card),
         "## Cost",
         _table(_cost(card)),
         "## Metrics",
@@ -41,13 +42,34 @@ def page(card: Mapping[str, Any]) -> str:
         _bullets(failures(card)) or "None is recorded.",
         *_notes(card),
         "## Licence",
-        f"Parameters: {card['licence']}. Data: {data.get('licence', 'not stated')}.",
+        f"Parameters: {card['licence']}. Data: {data.get('licence', 'not stated')}.{_initial_licence(card)}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def title_of(card: Mapping[str, Any]) -> str:
     return str(card["data"].get("title") or card["data"].get("name") or "crystals of one's own")
+
+
+def _sampling(card: Mapping[str, Any]) -> Iterator[str]:
+    """How the model is sampled where nobody says otherwise."""
+    settings = card["settings"]
+    if not settings.get("sample"):
+        return
+    text = settings_text({"sample": _unlike_defaults(settings["sample"])})
+    yield f"Sampled with these settings, which `--pretrained` takes where nobody gives others:\n\n```yaml\n{text}```"
+    other = settings.get("sample_of_composition")
+    if other and other != settings["sample"]:
+        text = settings_text({"sample": _unlike_defaults(other)})
+        yield f"Crystals of given compositions are sampled with these:\n\n```yaml\n{text}```"
+
+
+def _unlike_defaults(sample: Mapping[str, Any]) -> dict[str, Any]:
+    from unimat.model.settings import SampleSettings
+    from unimat.settings import as_dict
+
+    defaults = as_dict(SampleSettings())
+    return {key: value for key, value in sample.items() if value != defaults[key]}
 
 
 def recipe(card: Mapping[str, Any]) -> str:
@@ -87,6 +109,25 @@ def _about_data(data: Mapping[str, Any], training: Mapping[str, Any]) -> Iterato
     for split, found in (data.get("completeness") or {}).items():
         if found.get("count") != found.get("of"):
             yield f"Part of the published {split} split", share(found)
+
+
+def _about_initial(initial: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """The model that the training began with, and the ones before it."""
+    while initial:
+        yield "Starting model", f"{initial.get('name') or initial['source']}, trained on {data_of(initial)}"
+        initial = initial.get("initial")
+
+
+def data_of(initial: Mapping[str, Any]) -> str:
+    """What a starting model was trained on and under which licence that is, in words."""
+    data = initial.get("dataset") or {}
+    named = data.get("title") or data.get("name")
+    return f"{named} (licence: {data.get('licence') or 'not stated'})" if named else "data that its file does not name"
+
+
+def _initial_licence(card: Mapping[str, Any]) -> str:
+    initial = card.get("initial")
+    return f" Parameters of the starting model: {initial.get('licence') or 'not stated'}." if initial else ""
 
 
 def _cost(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

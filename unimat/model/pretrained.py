@@ -125,15 +125,20 @@ def _said_of_grid(keys: set[str], encode: dict[str, Any], most: int) -> tuple[se
 def copy_into(name: str, out: str | Path) -> None:
     """Write what a training would: `training.json`, `history.csv` of the card's learning curve and, last, `model.npz`.
 
+    The file says then what the card says of its data, licence and sampling.
+
     Raises:
         UserError: as `card_of`.
     """
+    from unimat.model.lineage import of_card, told
+
     path, card, out = model_file(name), card_of(name), Path(out)
-    write_json(out / "training.json", {**card["training"], "pretrained": card["name"]})
+    about = {key: value for key, value in of_card(card).items() if key in ("licence", "dataset", "initial")}
+    write_json(out / "training.json", {**card["training"], "pretrained": card["name"], **about})
     text = io.StringIO()
     writer = csv.DictWriter(text, CURVE_COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({**row, "step": int(row["step"])} for row in card.get("learning_curve") or [])
     write_text(out / "history.csv", text.getvalue())
     with written_whole(out / "model.npz") as unfinished:
-        unfinished.write_bytes(path.read_bytes())
+        unfinished.write_bytes(told(path.read_bytes(), card))

@@ -9,11 +9,13 @@ from typing import Any
 from unimat.errors import UserError
 from unimat.files import sha256, write_json
 from unimat.model.checkpoints import Model, read_model, write_model
+from unimat.model.lineage import how
 from unimat.model.pretrained import CARD_FORMAT, CURVE_COLUMNS, card_beside
 from unimat.model.rounding import agreement
 from unimat.model.settings import SampleSettings
 
 POINTS = 200  # of a learning curve
+SAMPLING = ("sample", "sample_of_composition")
 NAME = r"[a-z][a-z0-9_]*"
 ABOUT_DATA = ("name", "title", "licence", "citation", "source", "crystals", "complete", "completeness")
 ABOUT_TRAINING = ("steps", "n_parameters", "n_train", "n_val", "final", "settings", "versions", "speed")
@@ -29,6 +31,7 @@ def publish(
     result: Mapping[str, Any] | None = None,
     failures: list[str] | None = None,
     check: SampleSettings | None = None,
+    sampling: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Write `NAME.npz` and, last, `NAME.json` into the folder `out`; the card.
 
@@ -39,6 +42,9 @@ def publish(
         training: training.json, for the time that it took; the model says the rest.
         result: a reproduction result, or any mapping with some of its keys (`generation`, `prediction`, ...).
         failures: known ones in words, beside those that the counts tell.
+        sampling: settings with which the model is sampled where nobody says otherwise, `sample` and, for given
+            compositions, `sample_of_composition`; None takes those of the crystals that `result` judges, or of the
+            model that its training began with.
         check: crystals to draw with the model and with the published file, for the card to say how far they lie apart.
 
     Raises:
@@ -50,8 +56,14 @@ def publish(
     found, result = read_model(model), result or {}
     about = {**found.description, **_same_model(training or {}, found, "the training")}
     _same_model(result.get("training") or {}, found, "the result")
+    chosen = (
+        sampling or _judged_by(result) or {key: found.description[key] for key in SAMPLING if key in found.description}
+    )
+    sampling = {key: how(values) for key, values in chosen.items()}
+    kept = {key: data[key] for key in ABOUT_DATA if data.get(key) is not None}
+    own = {"pretrained": name, "licence": licence, "dataset": kept, **sampling}
     path = Path(out) / f"{name}.npz"
-    write_model(path, found.params, {**found.description, "pretrained": name}, half=True)
+    write_model(path, found.params, {**found.description, **own}, half=True)
     read_model(path)  # what ships can be read
     card = {
         "format": CARD_FORMAT,
@@ -59,8 +71,9 @@ def publish(
         "licence": licence,
         "file": {"stored": "float16", "bytes": path.stat().st_size, "sha256": sha256(path)},
         "rounding": agreement(model, path, check) if check else None,
-        "data": {key: data[key] for key in ABOUT_DATA if data.get(key) is not None},
-        "settings": {"encode": encode_settings(found), "model": about["settings"]["model"]},
+        "data": kept,
+        "initial": found.description.get("initial"),
+        "settings": {"encode": encode_settings(found), "model": about["settings"]["model"], **sampling},
         "training": {key: about[key] for key in ABOUT_TRAINING if key in about},
         "cost": _cost(result.get("training") or {}, about),
         "generation": result.get("generation"),
@@ -71,6 +84,14 @@ def publish(
     }
     write_json(card_beside(path), card)
     return card
+
+
+def _judged_by(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """How the crystals were sampled that a result judges, and those for given compositions, where it says so."""
+    free = (result.get("generation") or {}).get("settings")
+    predicted = [each for each in (result.get("prediction") or {}).values() if each and each.get("sampling")]
+    found = {"sample": free, "sample_of_composition": predicted[0]["sampling"] if predicted else None}
+    return {key: settings for key, settings in found.items() if settings}
 
 
 def _cost(found: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:

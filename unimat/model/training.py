@@ -116,6 +116,7 @@ def train(
         "final": history.numbers.last(),
         "settings": {"model": as_dict(model_settings), "train": as_dict(settings)},
         "versions": versions(),
+        **start.about,
     }
     params = layout.gathered(state.ema_params)
     if OCCUPANCY in params:

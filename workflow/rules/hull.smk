@@ -94,8 +94,7 @@ rule hull_set:
         relaxed="results/<run>/sets/{set}/relaxed.parquet",
         reference=lambda wildcards: hull_reference(wildcards.set),
         references=lambda wildcards: hull_references(wildcards.set),
-        known=rules.ingest.output.train,
-        more_known=lambda wildcards: settings_of("hull", wildcards.set).known,
+        known=lambda wildcards: known_tables(wildcards.set),
     output:
         stability="results/<run>/sets/{set}/stability.parquet",
         summary="results/<run>/sets/{set}/stability.json",
@@ -116,7 +115,7 @@ rule hull_set:
     params:
         settings=lambda wildcards: as_json("hull", changed("hull", wildcards.set)),
         references=lambda wildcards, input: flags("reference", [input.reference, *input.references]),
-        known=lambda wildcards, input: flags("known", [input.known, *input.more_known]),
+        known=lambda wildcards, input: flags("known", input.known),
         cache=f"results/{config['run']}/work/hull",
         out=subpath(output.stability, parent=True),
     shell:

@@ -6,7 +6,7 @@ rule metrics_set:
         crystals="results/<run>/sets/{set}/crystals.parquet",
         rejected="results/<run>/sets/{set}/rejected.parquet",
         reference=f"results/<run>/dataset/{config.get('metrics', {}).get('reference_split', 'test')}.parquet",
-        known=rules.ingest.output.train,
+        known=known_tables(),
     output:
         metrics="results/<run>/sets/{set}/metrics.json",
         verdicts="results/<run>/sets/{set}/verdicts.parquet",
@@ -25,6 +25,7 @@ rule metrics_set:
         runtime=growing(480),
     params:
         settings=lambda wildcards: as_json("metrics"),
+        known=lambda wildcards, input: flags("known", input.known),
         cache=metrics_cache(),
     shell:
         r"""
@@ -32,7 +33,7 @@ rule metrics_set:
             --crystals {input.crystals:q} \
             --rejected {input.rejected:q} \
             --reference {input.reference:q} \
-            --known {input.known:q} \
+            {params.known:q} \
             --settings {params.settings:q} \
             --set {wildcards.set:q} \
             --cache {params.cache:q} \

@@ -18,6 +18,7 @@ from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.screen_settings import ScreenSettings
 from unimat.materials.stability_settings import CompareSettings, HullSettings
 from unimat.model.faithful import faithful_sections
+from unimat.model.lineage import datasets_of
 from unimat.model.pretrained import card_beside, card_of, contradictions, model_file, parameters_of
 from unimat.model.settings import (
     EncodeSettings,

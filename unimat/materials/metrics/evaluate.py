@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from unimat.materials.metrics.notes import notes
 from unimat.materials.metrics.prints import Prints, with_columns, with_distances
 from unimat.materials.metrics.verdicts import Work, judge, verdicts
 from unimat.materials.metrics_settings import MetricsSettings, matcher_settings
+from unimat.materials.novelty import described
 from unimat.materials.structures import check_crystal
 from unimat.settings import as_dict
 
@@ -48,7 +49,7 @@ def evaluate(
     name: str,
     crystals: CrystalTable,
     reference: CrystalTable,
-    known: CrystalTable | None = None,
+    known: CrystalTable | Mapping[str, CrystalTable] | None = None,
     rejected: Sequence[Rejected] = (),
     settings: MetricsSettings | None = None,
     processes: int = 1,
@@ -60,7 +61,8 @@ def evaluate(
         crystals: the generated crystals that could be built; those with numbers that make no crystal (not finite, no
             atoms, no element) join the rejected.
         reference: what they are compared with, usually the test split.
-        known: what makes a crystal not novel, usually the training split; None leaves novelty out.
+        known: what makes a crystal not novel, usually the training split, or several tables by name; None leaves
+            novelty out.
         rejected: generated crystals that could not be built; they count in every denominator.
         processes: for fingerprints, geometry, energies and matching.
         cache: folder that keeps what is computed of either side between calls.
@@ -70,6 +72,8 @@ def evaluate(
             predictor does not load.
     """
     settings = settings or MetricsSettings()
+    tables = {"known": known} if isinstance(known, CrystalTable) else dict(known or {})
+    everything = [crystal for table in tables.values() for crystal in table] if tables else None
     work = Work(processes, cache, settings.max_seconds)
     crystals, unusable = _usable(crystals)
     rejected = [*rejected, *unusable]
@@ -81,11 +85,11 @@ def evaluate(
     energy = _energies(crystals, reference, settings, work)
     matched = distributions.draw(n_generated, settings.matching_take, settings.seed)
     drawn = matched[matched < len(crystals)]
-    table = verdicts(crystals, known, prints.failures(len(crystals)), settings, rejected, work, drawn)
+    table = verdicts(crystals, everything, prints.failures(len(crystals)), settings, rejected, work, drawn)
     table = with_distances(table, prints, len(crystals), settings)
     if energy:
         table = with_columns(table, energy_per_atom=energy[0].values, energy_failure=energy[0].failures)
-    sides = _sides(table, n_generated, reference, prints, energy, settings, work, known is not None, len(matched))
+    sides = _sides(table, n_generated, reference, prints, energy, settings, work, bool(tables), len(matched))
     counts = {"n_generated": n_generated, "n_crystals": len(crystals), "n_rejected": n_generated - len(crystals)}
     summary = _summary(sides, prints, reference, rejected, settings)
     matching = {
@@ -93,9 +97,9 @@ def evaluate(
         "n_generated": len(matched),
         "problems": dataclasses.asdict(work.problems),
     }
-    energies_are = energy[0].energy_type if energy else None
+    about = {"energy_type": energy[0].energy_type if energy else None, "known": described(tables)}
     return Metrics(
-        {"set": name, **counts, **summary, "matching": matching, "energy_type": energies_are, **_origin(settings)},
+        {"set": name, **counts, **summary, "matching": matching, **about, **_origin(settings)},
         table,
     )
 

@@ -76,7 +76,7 @@ class Work:
 
 def verdicts(
     crystals: CrystalTable,
-    known: CrystalTable | None,
+    known: Sequence[Crystal] | CrystalTable | None,
     fingerprint_failures: Sequence[str | None],
     settings: MetricsSettings,
     rejected: Sequence[Rejected] = (),

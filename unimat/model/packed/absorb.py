@@ -71,7 +71,7 @@ def absorb_sets(
     for name, found in collection.sets.items():
         if name not in sets:
             raise UserError(f"{collection.folder} holds the set {name!r}, and the run samples {', '.join(sets)}")
-        ours = comparable(settings_of_set(dict(sets[name]), name))
+        ours = comparable(settings_of_set(dict(sets[name]), name, model))
         refuse_other(ours, found["settings"], f"{collection.folder} holds the set {name!r}")
         if found["model"] != fingerprint(read_model(model)):
             raise UserError(f"{collection.folder}: set {name!r} was sampled by another model than {model}; sample anew")

@@ -110,7 +110,8 @@ def record_of(encoded: Path, model: ModelSettings, train: TrainSettings) -> dict
 
 def _members(packed: Packed, scratch: Path) -> dict[str, Path | bytes]:
     members: dict[str, Path | bytes] = {"run.py": Path(__file__).with_name("run.py"), **_code()}
-    sets = {name: settings_of_set(dict(values), name) for name, values in packed.sets.items()}
+    model = packed.trained or (model_file(packed.train.initial) if packed.encoded and packed.train.initial else None)
+    sets = {name: settings_of_set(dict(values), name, model) for name, values in packed.sets.items()}
     chosen = {name: as_dict(settings) for name, settings in sets.items()}
     for name, settings in sets.items():
         if settings.compositions:
@@ -163,7 +164,8 @@ def _initial(settings: TrainSettings) -> dict[str, Path | bytes]:
         return {f"initial/{name}.npz": path, f"initial/{name}.json": card_beside(path)}
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise UserError(f"train.initial {name!r} has no place in an archive; give a path below the current folder")
-    return {f"initial/{Path(name).as_posix()}": path}
+    files = [file for file in (path, card_beside(path)) if file.exists()]
+    return {f"initial/{Path(name).with_suffix(file.suffix).as_posix()}": file for file in files}
 
 
 def _checkpoints(packed: Packed, scratch: Path) -> dict[str, Path | bytes]:

@@ -14,8 +14,9 @@ import numpy as np
 
 from unimat.errors import UserError
 from unimat.files import existing, sha256
-from unimat.model.checkpoints import Model
+from unimat.model.checkpoints import Model, read_description
 from unimat.model.interruption import Interrupted
+from unimat.model.lineage import lineage, sampling_of
 from unimat.model.packed.collection import Collection, listed
 from unimat.model.packed.contents import read_tar, write_tar
 from unimat.model.packed.deadline import interrupting
@@ -29,8 +30,10 @@ UNFINISHED = ".sampling-*"  # folders of `sample_into`
 logger = logging.getLogger("unimat.packed")
 
 
-def settings_of_set(values: dict[str, Any], name: str) -> SampleSettings:
-    return load_settings(SampleSettings, values, f"sets.{name}")
+def settings_of_set(values: dict[str, Any], name: str, model: Path | None = None) -> SampleSettings:
+    """Settings of a set; what `values` leaves open is as the file `model` says, if it is one that says so."""
+    about = {} if model is None else lineage(model, read_description(model))
+    return load_settings(SampleSettings, {**sampling_of(about, values), **values}, f"sets.{name}")
 
 
 def place_of(name: str) -> str:

@@ -12,6 +12,7 @@ from unimat.crystal_table import Rejected
 from unimat.errors import REJECTION_REASONS
 from unimat.report.blocks import Block, Facts, Missing, Section, Table, Text, drawn
 from unimat.report.figures import LOSSES, loss_figure
+from unimat.report.known import data_words, seen_before
 from unimat.report.quantities import Share, dig, energy_label, number, share
 from unimat.report.run_files import RunFiles, SetFiles
 
@@ -76,8 +77,19 @@ def _model(run: RunFiles) -> list[tuple[str, Any]]:
     steps, batch = dig(facts, "steps", "n_steps", "step"), dig(facts, "batch_size")
     if isinstance(steps, int):
         rows.append(("Training", f"{steps:,} steps" + (f" of {batch:,} crystals" if isinstance(batch, int) else "")))
+    rows += _starting_models(run)
     rows += [(f"Sampling of {each.name}", _sampling(each)) for each in run.sets.values() if each.sampling]
     return [*rows, ("Seeds", _seeds(run))]
+
+
+def _starting_models(run: RunFiles) -> list[tuple[str, Any]]:
+    """The model that was taken or begun with, its licence and its data, and so on back."""
+    rows = []
+    for index, each in enumerate(seen_before(run)):
+        label = "Trained elsewhere" if index == 0 and (run.training or {}).get("pretrained") else "Starting model"
+        licence = each["licence"] or "not stated"
+        rows.append((label, f"{each['name']} (licence: {licence}), trained on {data_words(each)}"))
+    return rows
 
 
 def _sampling(one: SetFiles) -> str:

@@ -111,9 +111,13 @@ def hull_name(run: RunFiles, one: SetFiles) -> str:
 
 def engine_of(one: SetFiles, full: bool = False) -> str:
     """The calculator of a set's energies, in words."""
-    summary = (one.stability_summary or {}).get("energy_type")
+    return energy_label(energy_type_of(one), full)
+
+
+def energy_type_of(one: SetFiles) -> dict[str, Any] | None:
+    """What a set's energies are, as its files say."""
     relaxed = one.relaxed.metadata.get("energy_type") if one.relaxed is not None else None
-    return energy_label(summary or relaxed, full)
+    return (one.stability_summary or {}).get("energy_type") or relaxed
 
 
 def _stability_table(judged: list[SetFiles]) -> Table:

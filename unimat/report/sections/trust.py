@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+from unimat.materials.calculators import kind_of
 from unimat.report.blocks import Block, Bullets, Code, Section, Text
-from unimat.report.known import known_crystals
+from unimat.report.known import known_crystals, not_judged_against, seen_before
 from unimat.report.quantities import millis
+from unimat.report.relaxed_form import is_relaxed
 from unimat.report.run_files import RunFiles, SetFiles
-from unimat.report.sections.stability import engine_of, hull_name, threshold
+from unimat.report.sections.stability import energy_type_of, engine_of, hull_name, threshold
 
 STATIC = (
     "Zero temperature, zero pressure",
@@ -33,17 +35,19 @@ CHGNET_ERROR = (
     " CHGNet’s published error is 30 meV/atom on held-out Materials Project structures (Deng et al., Nat. Mach. "
     "Intell. 5, 1031, 2023), and more is to be expected far from them."
 )
+OF_DFT = (
+    "They carry the error of the functional, of the cutoff and of the k-points. Where the reference differs in one of "
+    "these, the difference enters every E_d."
+)
 SMALL_SET = 1000  # crystals below which the page warns of chance
 
 
 def caveats(run: RunFiles, primary: SetFiles | None) -> Section:
     """What the numbers do not say."""
-    items = []
-    if primary is not None and primary.relaxed is not None:
-        items += _engine(primary)
+    items = _engines(run)
     if primary is not None and primary.stability is not None:
         items += [_hull(run, primary), STATIC]
-    items += [(f"Novel means: not in {known_crystals(run, primary)}", NOVEL), VALID]
+    items += [(f"Novel means: not in {known_crystals(run, primary)}", NOVEL), *_seen(run, primary), VALID]
     if primary is not None and primary.n_generated and primary.n_generated < SMALL_SET:
         items.append(_small(primary.n_generated))
     if run.comparisons:
@@ -57,6 +61,20 @@ def _hull(run: RunFiles, primary: SetFiles) -> tuple[str, str]:
         f"E_d is taken against the hull {hull_name(run, primary)}. A phase that is missing there makes its neighbours "
         "look more stable than they are; a crystal below this hull is a candidate, not a discovery.",
     )
+
+
+def _seen(run: RunFiles, primary: SetFiles | None) -> list[tuple[str, str]]:
+    """That the model saw crystals which novelty was not judged against."""
+    unjudged = not_judged_against(run, primary)
+    if not unjudged:
+        return []
+    names = " and ".join(dict.fromkeys(str(each["name"]) for each in seen_before(run)))
+    text = (
+        f"The model of this run was trained elsewhere, or began with a model that was: {names}. Novelty was not judged "
+        f"against {' and '.join(unjudged)}. A crystal that the model remembers from there counts as novel here; tables "
+        "of those crystals under `hull.known` would count."
+    )
+    return [("The model saw more crystals than novelty knows", text)]
 
 
 def _small(n: int) -> tuple[str, str]:
@@ -85,13 +103,29 @@ def reproduce(run: RunFiles, command: str | None, config: dict[str, Any] | None)
     return Section("reproduce", "How to reproduce", lead, blocks)
 
 
-def _engine(primary: SetFiles) -> list[tuple[str, str]]:
-    name = engine_of(primary)
-    if "vasp" in name.lower():
-        return []
+def _engines(run: RunFiles) -> list[tuple[str, str]]:
+    """What the energies of each engine are worth, with the sets that it judged."""
+    sets: dict[str, list[SetFiles]] = {}
+    for each in run.sets.values():
+        if is_relaxed(each):
+            sets.setdefault(engine_of(each), []).append(each)
+    return [_engine(name, judged, alone=len(sets) == 1) for name, judged in sets.items()]
+
+
+def _engine(name: str, judged: list[SetFiles], alone: bool) -> tuple[str, str]:
+    named = ", ".join(f"“{each.name}”" for each in judged)
+    whose = "Energies come" if alone else f"Energies of {named} come"
+    kind = kind_of(energy_type_of(judged[0]) or name)
+    if kind == "first principles":
+        where = "" if alone else f": {named}"
+        return (f"DFT is an approximation{where}", f"{whose} from first-principles calculations by {name}. {OF_DFT}")
+    if kind == "unknown":
+        text = f"{whose} from {name}. The files do not say whether that is a first-principles calculation."
+        return ("Of the energies, the calculator alone is known" + ("" if alone else f": {named}"), text)
     error = CHGNET_ERROR if "chgnet" in name.lower() else ""
-    limit = f"The threshold of {millis(threshold(primary))} for metastable crystals is no larger than such errors."
-    return [("Not DFT", f"Energies come from {name}, not from a first-principles calculation.{error} {limit}")]
+    limit = f"The threshold of {millis(threshold(judged[0]))} for metastable crystals is no larger than such errors."
+    title = "Not DFT" if alone else f"Not DFT: {named}"
+    return (title, f"{whose} from {name}, not from a first-principles calculation.{error} {limit}")
 
 
 def _recorded(run: RunFiles) -> dict[str, Any]:
