@@ -84,6 +84,14 @@ def test_hull_reference_runs_and_agrees_with_phase_diagrams():
     assert figures["disagreement with PhaseDiagram"]["value"] < 1e-9
 
 
+def test_an_interval_of_a_distance_holds_the_true_one():
+    """Nominal where the distributions are equal: of 60 samples, 51 or fewer would be a chance of 1 in 200."""
+    figures = {figure["name"]: figure for figure in line_of("intervals", "--quick")["figures"]}
+    for case in ("equal", "shifted by 0.2"):
+        assert figures[f"coverage, {case}"]["value"] > 100 * 51 / 60
+    assert figures["coverage, equal"]["baseline"] < 10  # what percentiles of resampled distances hold
+
+
 def test_ingestion_at_scale_runs_and_takes_every_crystal():
     line = line_of("ingest_scale", "--small", "30", "--large", "60")
     figures = {figure["name"]: figure for figure in line["figures"]}
@@ -226,6 +234,7 @@ def test_all_scripts_are_benchmarks_or_known_not_to_be():
         "hull_reference",
         "ingest",
         "ingest_scale",
+        "intervals",
         "job_stores",
         "loader",
         "matching",

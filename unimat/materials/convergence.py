@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unimat.materials.metrics.intervals import rate
+from unimat.materials.metrics.intervals import around, rate
 from unimat.materials.stability_settings import CompareSettings
 
 
@@ -73,7 +73,7 @@ def _of_one(ours: pd.Series, theirs: pd.Series, settings: CompareSettings) -> di
     own, other = ours[shared].to_numpy(bool), theirs[shared].to_numpy(bool)
     split = tuple((int(own[mask].sum()), int(mask.sum())) for mask in (other, ~other))
     value = weighted_rate(split[0], split[1], (int(theirs.sum()), len(theirs)))
-    low, high = (None, None) if value is None else _interval(own, other, theirs.to_numpy(bool), settings)
+    low, high = (None, None) if value is None else _interval(value, own, other, theirs.to_numpy(bool), settings)
     return {
         "overall": rate(int(ours.sum()), len(ours)),
         "where_the_other_converged": rate(*split[0]),
@@ -83,7 +83,7 @@ def _of_one(ours: pd.Series, theirs: pd.Series, settings: CompareSettings) -> di
 
 
 def _interval(
-    own: np.ndarray, other: np.ndarray, theirs: np.ndarray, settings: CompareSettings
+    value: float, own: np.ndarray, other: np.ndarray, theirs: np.ndarray, settings: CompareSettings
 ) -> tuple[float | None, float | None]:
     """Percentile interval of the weighted rate: counts of resampled compositions are binomial in each of the three."""
     if settings.bootstrap == 0:
@@ -95,4 +95,4 @@ def _interval(
     ]
     values = rates[2] * rates[0] + (1 - rates[2]) * rates[1]
     low, high = np.quantile(values, [(1 - settings.level) / 2, (1 + settings.level) / 2]).tolist()
-    return low, high
+    return around(value, low, high) or (None, None)

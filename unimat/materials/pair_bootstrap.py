@@ -7,6 +7,7 @@ either set are drawn instead, and all pairs of the drawn ones are taken.
 
 import numpy as np
 
+from unimat.materials.metrics.intervals import around
 from unimat.materials.pairs import Pairs, n_lower
 from unimat.materials.stability_settings import CompareSettings
 
@@ -32,9 +33,19 @@ def intervals(pairs: Pairs, settings: CompareSettings) -> tuple[Bounds, Bounds]:
     draws = _by_composition(pairs, settings, rng) if unit == "composition" else _by_crystal(pairs, settings, rng)
     if draws is None:
         return NO_INTERVALS
+    n, total, lower = pairs.sums().to_numpy().sum(axis=0)
     tails = [(1 - settings.level) / 2, (1 + settings.level) / 2]
-    low, high = np.quantile(draws, tails, axis=1).tolist()
-    return {"low": low[0], "high": high[0]}, {"low": low[1], "high": high[1]}
+    difference, rate = (
+        _bounds(value, *np.quantile(each, tails).tolist())
+        for value, each in zip((total / n, lower / n), draws, strict=True)
+    )
+    return difference, rate
+
+
+def _bounds(value: float, low: float, high: float) -> Bounds:
+    """Null where so few draws were made that the interval does not contain the value."""
+    found = around(float(value), low, high)
+    return {"low": None, "high": None} if found is None else {"low": found[0], "high": found[1]}
 
 
 def _by_composition(pairs: Pairs, settings: CompareSettings, rng: np.random.Generator) -> np.ndarray:

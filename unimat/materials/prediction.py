@@ -17,6 +17,7 @@ from unimat.crystal_table import Crystal, CrystalTable
 from unimat.materials.comparer import Comparer, Problems
 from unimat.materials.matching_blocks import Found
 from unimat.materials.metrics import validity
+from unimat.materials.metrics.intervals import around
 from unimat.materials.metrics_settings import MatcherSettings
 from unimat.materials.prediction_pairs import Sample, compositions
 from unimat.materials.prediction_settings import PredictionSettings
@@ -122,18 +123,21 @@ def figures(errors: np.ndarray, settings: PredictionSettings) -> dict[str, Any]:
     drawn = sums[n_matched > 0] / n_matched[n_matched > 0]
     interval = functools.partial(_interval, level=settings.level)
     rmse = float(errors[matched].mean()) if matched.any() else None
+    crmse = float(corrected.mean())
     return {
-        "match_rate": {**_rate(matched), **interval(n_matched / len(errors))},
-        "rmse": {"value": rmse, **interval(drawn), "of": int(matched.sum())},
-        "crmse": {"value": float(corrected.mean()), **interval(draws @ corrected / len(errors)), "of": len(errors)},
+        "match_rate": {**_rate(matched), **interval(float(matched.mean()), n_matched / len(errors))},
+        "rmse": {"value": rmse, **interval(rmse, drawn), "of": int(matched.sum())},
+        "crmse": {"value": crmse, **interval(crmse, draws @ corrected / len(errors)), "of": len(errors)},
     }
 
 
-def _interval(values: np.ndarray, level: float) -> dict[str, float | None]:
-    if len(values) == 0:
+def _interval(value: float | None, values: np.ndarray, level: float) -> dict[str, float | None]:
+    """Null without a draw, and where so few were made that the interval does not contain the value."""
+    if value is None or len(values) == 0:
         return {"low": None, "high": None}
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return {"low": float(low), "high": float(high)}
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    found = around(value, low, high)
+    return {"low": None, "high": None} if found is None else {"low": found[0], "high": found[1]}
 
 
 def _rate(verdicts: Sequence[bool] | np.ndarray) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from scipy.constants import atomic_mass
 from scipy.stats import wasserstein_distance
 
 from unimat.crystal_table import CrystalTable
-from unimat.materials.metrics.intervals import Bootstrap
+from unimat.materials.metrics.intervals import Bootstrap, around
 
 # Name and unit; density, number of elements and energy are CDVAE's, the others ours.
 GEOMETRIC = {"density": "g/cm^3", "n_elements": "", "n_atoms": "", "volume_per_atom": "Å^3"}
@@ -54,9 +54,11 @@ def _distance(
     generated: np.ndarray, drawn: np.ndarray, reference: np.ndarray, unit: str, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     ours, theirs = (values[np.isfinite(values)] for values in (generated[drawn], reference))
-    low, high = bootstrap.of_wasserstein(ours, theirs) or (None, None)
+    value = float(wasserstein_distance(ours, theirs)) if len(ours) and len(theirs) else None
+    bounds = bootstrap.of_wasserstein(ours, theirs)
+    low, high = (value is not None and bounds and around(value, *bounds)) or (None, None)
     return {
-        "wasserstein": float(wasserstein_distance(ours, theirs)) if len(ours) and len(theirs) else None,
+        "wasserstein": value,
         "low": low,
         "high": high,
         "unit": unit,
