@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from report_run import write_run
 
+from tests.report_run import write_run
 from unimat.materials.calculators import kind_of
 from unimat.report.known import known_crystals
 from unimat.report.run_files import read_run
