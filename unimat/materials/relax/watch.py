@@ -22,6 +22,7 @@ class Watch:
         n_steps: steps taken.
         energies: before the first step and after the last one, eV per cell; empty if there was none.
         fmax: largest force on an atom after the last step, eV/Å.
+        forces: (n, 3) after the last step, eV/Å; None if there was none.
         reason: why it was ended; None if it was not.
     """
 
@@ -37,6 +38,7 @@ class Watch:
         self.n_steps = 0
         self.energies: list[float] = []
         self.fmax = np.nan
+        self.forces: np.ndarray | None = None
         self.reason: str | None = None
 
     def optimizer(self, name: str) -> Callable[..., Any]:
@@ -57,7 +59,8 @@ class Watch:
         self.n_steps = optimizer.nsteps
         energy = float(self._atoms.get_potential_energy())
         self.energies = [*self.energies[:1], energy]
-        self.fmax = float(np.linalg.norm(self._atoms.get_forces(), axis=1).max())
+        self.forces = self._atoms.get_forces()
+        self.fmax = float(np.linalg.norm(self.forces, axis=1).max())
         self.reason = self._why_hopeless(energy) or self._out_of_time()
         if self.reason or self.n_steps >= self.max_steps:
             optimizer.max_steps = optimizer.nsteps  # ASE goes no further, and nothing is lost of what it has

@@ -21,6 +21,7 @@ from unimat.materials.references.corrections import uncorrected_entry
 from unimat.materials.relax.engine import PLAUSIBLE_ENERGIES, Relaxation, cell_failure, energy_failure
 from unimat.materials.relax.force_fields import documents as force_field_documents
 from unimat.materials.relax.force_fields import settings as force_field_settings
+from unimat.materials.relax.force_fields.isolation import unfelt
 from unimat.materials.relax.force_fields.known import (
     ASE,
     FORCE_FIELDS,
@@ -64,7 +65,11 @@ class ForceFieldEngine:
     def outcome(self, structure: Structure, documents: Sequence[Any]) -> Relaxation:
         """The same as `relax`, from the document that such a job has left in a job store."""
         found = force_field_documents.outcome(documents[0], structure, self.settings, self.plausible)
-        if found.structure is None or self.energy_type["corrections"] != MP2020:
+        if found.structure is None:
+            return found
+        if lonely := self._unfelt(found.structure, np.array(documents[0].output.forces)):
+            return dataclasses.replace(found, structure=None, energy_per_atom=None, converged=False, failure=lonely)
+        if self.energy_type["corrections"] != MP2020:
             return found
         return dataclasses.replace(found, parameters=_parameters(found.structure))
 
@@ -76,9 +81,17 @@ class ForceFieldEngine:
         try:
             with _quiet(self._scratch.name):
                 relaxed, converged = self._run(structure)
+            outcome = self._outcome(structure, relaxed, converged)
+            lonely = outcome.structure and self._unfelt(relaxed, WatchedRelaxMaker.last.forces)
         except Exception as error:  # a calculator may raise anything; the next crystal is another one
             return self._failed(structure, f"calculation failed: {_in_a_line(error)}")
-        return self._outcome(structure, relaxed, converged)
+        return self._failed(structure, lonely) if lonely else outcome
+
+    def _unfelt(self, relaxed: Structure, forces: np.ndarray | None) -> str | None:
+        if forces is None:  # no step was looked at
+            return None
+        with _quiet(self._scratch.name):
+            return unfelt(relaxed, forces, self.maker.calculator)
 
     def _run(self, structure: Structure) -> tuple[Structure, bool]:
         """Relaxed structure, and the optimizer's own verdict, cell included.
