@@ -97,6 +97,60 @@ def test_what_pymatgen_and_ase_write_is_read(tmp_path, structure):
     )
 
 
+FLUORITE = """TITL CaF2 in Fm-3m
+CELL 0.71073 5.463 5.463 5.463 90 90 90
+ZERR 4 0.001 0.001 0.001 0 0 0
+LATT 4
+SYMM Y, Z, X
+SYMM Z, X, Y
+SYMM -X, -Y, Z
+SYMM -X, Y, -Z
+SYMM X, -Y, -Z
+SYMM -Y, -Z, X
+SYMM -Y, Z, -X
+SYMM Y, -Z, -X
+SYMM -Z, -X, Y
+SYMM -Z, X, -Y
+SYMM Z, -X, -Y
+SFAC CA F
+UNIT 4 8
+CA1 1 0.0 0.0 0.0 {ca}
+F1 2 0.25 0.25 0.25 {f}
+END
+"""
+
+
+@pytest.mark.parametrize(("ca", "f"), [("1.0", "1.0"), ("10.041667", "10.083333")])
+def test_symmetry_and_the_occupancies_of_special_positions(ca, f):
+    """Of 96 operations (Fm-3) calcium has 4 images and fluorine 8, so that SHELX's occupancies are 1/24 and 1/12."""
+    fluorite = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.463), ["Ca", "F"], [[0, 0, 0], [0.25] * 3])
+    assert EXACT.fit(to_structure(crystal_of_res(FLUORITE.format(ca=ca, f=f), "x")), fluorite)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("ca", "10.5"), "partial_occupancy"),
+        (("LATT 4", "LATT 1"), "contradicts_source: UNIT is 4 8; what was read is 1 8"),
+        (("SYMM Y, Z, X\n", ""), "symmetry_unclear: the operations of LATT and SYMM form no group"),
+        (("SYMM Y, Z, X", "SYMM Y, Z, X+0.5"), "symmetry_unclear"),
+        (("5.463 90", "6.463 90"), "symmetry_unclear: the operations of LATT and SYMM do not fit the cell"),
+        (("UNIT 4 8", "UNIT 4 4"), "contradicts_source: UNIT is 4 4; what was read is 4 8"),
+        (("TITL CaF2 in Fm-3m\n", ""), None),
+        (("LATT 4\n", ""), "symmetry_unclear: LATT is missing"),
+    ],
+)
+def test_symmetry_that_is_not_as_it_should_be(change, reason):
+    old, new = change
+    text = FLUORITE.format(ca=new if old == "ca" else "1.0", f="1.0").replace(old, new)
+    if reason is None:
+        assert len(crystal_of_res(text, "x").atomic_numbers) == 12
+        return
+    with pytest.raises(CrystalRejected) as error:
+        crystal_of_res(text, "x")
+    assert str(error.value).startswith(reason)
+
+
 def test_folders_archives_and_packed_files(tmp_path):
     (tmp_path / "run" / "deep").mkdir(parents=True)
     (tmp_path / "run" / "a.res").write_text(DIAMOND)
@@ -137,8 +191,12 @@ def test_a_column_of_a_table(tmp_path):
         ("C      1  0.25", "Si     1  0.25", "contradicts_source: atom Si is of species 1, which is C"),
         ("C      1  0.25", "C      2  0.25", "unreadable: .res: atom C is of species 2, and SFAC has 1"),
         ("SFAC C", "SFAC D", "not_an_element: species 'D'"),
-        ("LATT -1", "LATT 1", "unreadable: LATT 1"),
-        ("LATT -1", "LATT -1\nSYMM -X,-Y,-Z", "unreadable: .res: the line 'SYMM -X,-Y,-Z'"),
+        ("LATT -1", "LATT 1", "contradicts_source: TITL has 2 atoms; what was read is 3 atoms"),
+        ("LATT -1", "LATT 9", "symmetry_unclear: LATT 9 is not known to SHELX"),
+        ("LATT -1\n", "", 2),  # the title has as many atoms as there are lines
+        ("LATT -1", "LATT -1\nSYMM X+0.25,Y,Z", "symmetry_unclear: the operations of LATT and SYMM form no group"),
+        ("LATT -1", "LATT -1\nSYMM -X,Y,Z", "symmetry_unclear: the operations of LATT and SYMM do not fit the cell"),
+        ("LATT -1", "LATT -1\nSYMM who knows", "unreadable: SYMM"),
         ("LATT -1", "LATT -1\nFVAR 0.5", "unreadable: .res: the line 'FVAR 0.5' is none that AIRSS or CASTEP writes"),
         ("END\n", "", "unreadable: .res: no END (truncated?)"),
         ("CELL", "REM", "unreadable: .res: no CELL"),

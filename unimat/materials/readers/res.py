@@ -1,24 +1,36 @@
 """SHELX .res files as AIRSS and CASTEP write them, one structure or many in a file.
 
 pymatgen reads them, too, but neither the occupancies nor LATT and SYMM, and of several structures the last alone; so
-they are read here, and refused where a line is of a refinement by SHELXL, which a CIF tells better.
+they are read here. What else a refinement by SHELXL writes is refused: its CIF tells it better.
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
 
+import gemmi
 import numpy as np
 
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
 from unimat.materials.lattices import lattice_matrix
-from unimat.materials.readers.ordered import FULL_OCCUPANCY_WITHIN
+from unimat.materials.readers.cif import FULL_OCCUPANCY_WITHIN
+from unimat.materials.readers.cif.operations import Operations, operations_of
 from unimat.materials.readers.species import atomic_number, number_of
 
 VOLUME_WITHIN = 0.01  # relative; the title has four digits or more
 _FIXED = 10  # SHELX adds it to a parameter that is not refined: an occupancy of 11 is 1
+_CENTRINGS = {
+    1: (),
+    2: (("1/2", "1/2", "1/2"),),
+    3: (("2/3", "1/3", "1/3"), ("1/3", "2/3", "2/3")),
+    4: (("0", "1/2", "1/2"), ("1/2", "0", "1/2"), ("1/2", "1/2", "0")),
+    5: (("0", "1/2", "1/2"),),
+    6: (("1/2", "0", "1/2"),),
+    7: (("1/2", "1/2", "0"),),
+}  # by the number behind LATT: P, I, R (obverse, hexagonal axes), F, A, B, C
 _SAYS_NOTHING = ("REM", "ZERR", "TITL", "TIME")
 _TITLE = re.compile(r"^[ \t]*TITL\b", re.MULTILINE | re.IGNORECASE)
 _CELL = re.compile(r"^[ \t]*CELL[ \t]+[\d.]", re.MULTILINE | re.IGNORECASE)
@@ -102,7 +114,7 @@ def crystal_of_res(text: str, material_id: str) -> Crystal:
     """Crystal of the only structure in .res text.
 
     Raises:
-        CrystalRejected: if it cannot be read, a site is partly occupied, a species is no element, or the title has
+        CrystalRejected: if it cannot be read, a site is partly occupied, a species is no element, or TITL or UNIT has
             another number of atoms or volume than what was read.
     """
     if len(_TITLE.findall(text)) > 1:
@@ -120,15 +132,39 @@ def _crystal(text: str, material_id: str) -> Crystal:
         raise ValueError(f"CELL has {len(cell)} numbers, expected a wavelength, three lengths and three angles")
     lattice = lattice_matrix(cell[1:4], cell[4:7])
     title = title_of(text)
-    if instructions.get("LATT") != ["-1"] and not (title.n_atoms == len(atoms) and "LATT" not in instructions):
-        raise CrystalRejected(
-            "unreadable", f"LATT {' '.join(instructions.get('LATT', ['is missing']))}: expected LATT -1"
-        )
-    numbers = np.array([_number(atom, instructions["SFAC"]) for atom in atoms], np.int64)
-    coords = np.array([[float(word) for word in atom[2:5]] for atom in atoms]).reshape(-1, 3)
-    crystal = Crystal(material_id, lattice, numbers, coords)
-    _check_title(title, crystal)
+    if "LATT" not in instructions and title.n_atoms != len(atoms):  # SHELX would take LATT 1, other readers LATT -1
+        raise CrystalRejected("symmetry_unclear", "LATT is missing, and no number of atoms in TITL tells its meaning")
+    operations = _operations(instructions.get("LATT", ["-1"]), instructions.get("SYMM", []))
+    if not operations.fit(lattice):
+        raise CrystalRejected("symmetry_unclear", "the operations of LATT and SYMM do not fit the cell")
+    sites = np.array([[float(word) for word in atom[2:5]] for atom in atoms]).reshape(-1, 3)
+    orbits = [operations.orbit(site, lattice) for site in sites]
+    for atom, orbit in zip(atoms, orbits, strict=True):
+        _refuse_partial(atom, len(orbit) / len(operations))
+    numbers = np.repeat([_number(atom, instructions["SFAC"]) for atom in atoms], [len(orbit) for orbit in orbits])
+    if not orbits:
+        raise CrystalRejected("no_atoms", "SFAC is followed by no atom")
+    crystal = Crystal(material_id, lattice, numbers.astype(np.int64), np.concatenate(orbits))
+    _check_contents(title, instructions, crystal)
     return crystal
+
+
+def _operations(latt: list[str], symm: list[str]) -> Operations:
+    """All operations of SHELX's LATT (centring; inverted too, if positive) and SYMM (the others but the identity)."""
+    number = int(latt[0]) if len(latt) == 1 else 0
+    if abs(number) not in _CENTRINGS:
+        raise CrystalRejected("symmetry_unclear", f"LATT {' '.join(latt)} is not known to SHELX")
+    centrings = [gemmi.Op(f"x+{x},y+{y},z+{z}") for x, y, z in ((0, 0, 0), *_CENTRINGS[abs(number)])]
+    inversions = [gemmi.Op(each) for each in ("x,y,z", "-x,-y,-z")[: 1 + (number > 0)]]
+    try:
+        listed = [gemmi.Op("x,y,z"), *(gemmi.Op(each) for each in symm)]
+    except (ValueError, RuntimeError) as error:
+        raise CrystalRejected("unreadable", f"SYMM: {error}") from error
+    products = itertools.product(centrings, inversions, listed)
+    operations = operations_of(tuple((first * second * third).triplet() for first, second, third in products))
+    if len(operations.completed) != len(operations):
+        raise CrystalRejected("symmetry_unclear", "the operations of LATT and SYMM form no group")
+    return operations
 
 
 def _split(text: str) -> tuple[dict[str, list[str]], list[list[str]]]:
@@ -142,7 +178,9 @@ def _split(text: str) -> tuple[dict[str, list[str]], list[list[str]]]:
         name = words[0].upper()
         if name == "END":
             break
-        if name in ("CELL", "LATT", "SFAC", "UNIT"):
+        if name == "SYMM":
+            instructions.setdefault(name, []).append("".join(words[1:]))
+        elif name in ("CELL", "LATT", "SFAC", "UNIT"):
             instructions[name] = [*(instructions.get(name, []) if name == "SFAC" else []), *words[1:]]
         elif "SFAC" in instructions and len(words) >= 5 and words[1].isdigit():
             atoms.append(words)
@@ -166,13 +204,25 @@ def _number(atom: list[str], species: list[str]) -> int:
         raise CrystalRejected(
             "contradicts_source", f"atom {atom[0]} is of species {place}, which is {species[place - 1]}"
         )
-    occupancy = float(atom[5]) if len(atom) > 5 else 1.0
-    if abs(occupancy - 1) > FULL_OCCUPANCY_WITHIN and abs(occupancy - _FIXED - 1) > FULL_OCCUPANCY_WITHIN:
-        raise CrystalRejected("partial_occupancy", f"atom {atom[0]} has occupancy {atom[5]}")
     return number
 
 
-def _check_title(title: Title, crystal: Crystal) -> None:
+def _refuse_partial(atom: list[str], share: float) -> None:
+    """Refuse an occupancy other than 1, or than SHELX's: the `share` of all operations that move the site elsewhere."""
+    occupancy = float(atom[5]) if len(atom) > 5 else 1.0
+    occupancy -= _FIXED * (occupancy > _FIXED / 2)
+    if min(abs(occupancy - 1), abs(occupancy - share)) > FULL_OCCUPANCY_WITHIN:
+        raise CrystalRejected("partial_occupancy", f"atom {atom[0]} has occupancy {atom[5]}")
+
+
+def _check_contents(title: Title, instructions: Mapping[str, list[str]], crystal: Crystal) -> None:
+    """Hold what was read against TITL, and against UNIT: atoms in the cell, in the order of SFAC."""
+    counts = [float(word) for word in instructions.get("UNIT", [])]
+    if any(counts):
+        read = [int((crystal.atomic_numbers == atomic_number(name)).sum()) for name in instructions["SFAC"]]
+        if counts != read:
+            said, found = (" ".join(f"{each:g}" for each in listed) for listed in (counts, read))
+            raise CrystalRejected("contradicts_source", f"UNIT is {said}; what was read is {found}")
     n_atoms, volume = len(crystal.atomic_numbers), float(abs(np.linalg.det(crystal.lattice)))
     if title.n_atoms not in (None, n_atoms):
         raise CrystalRejected("contradicts_source", f"TITL has {title.n_atoms} atoms; what was read is {n_atoms} atoms")
