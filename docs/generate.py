@@ -21,6 +21,7 @@ from models_page import cards, models
 from reproduction_page import reproduction
 
 from unimat import cli
+from unimat.cli._outputs import OutFile, OutFolder
 
 ROOT = Path(__file__).parents[1]
 GENERATED = "<!-- Written by docs/generate.py from {}: change that instead. -->\n\n"
@@ -33,7 +34,34 @@ COMMANDS_INTRODUCTION = textwrap.dedent(
     [Configuration](configuration.md), less those that only the workflow reads (`sets`, `shards`, `pairs`,
     `reference_split`).
 
-    Exit codes: 0; 2 for bad input, told in one line (`--debug` shows the traceback); 75 for a training that was
+    ## What a command writes
+
+    `--out` is a folder, `--out-file` a file, in every command that has them; further files have flags named after their
+    content. `convert` has neither: the name of OUT, or `--to`, says which of both it is.
+
+    | command | folder | file | further files | kept between calls |
+    |---|---|---|---|---|
+    {outputs}
+
+    A file is never written where a folder is, nor where a link to one is; a link to a file is followed, and stays. A
+    folder is written if it is missing, is empty, or holds nothing but what a command wrote there. A command knows its
+    files by their names and by what they say of themselves (columns, keys, first bytes). `convert`, `report --figures`
+    and `pack` take their files' names from their input and leave a hidden list, `.unimat-COMMAND.json`. All else is
+    refused before any work, in one line that names it. `--force` writes beside it: what else lies there stays, and
+    files of the names that the command writes are replaced. Folders kept between calls may hold anything else, which
+    stays.
+
+    Nothing appears by halves: files are made in a hidden folder beside, and those of one command move to their places
+    together, when all are whole. What was there before stays until then, whatever happens: a kill, a full disk.
+
+    A finished set or model of other settings is refused, too: `unimat sample` and `unimat train` name what differs. A
+    finished set of the same settings is left as it is.
+
+    `--out` for a file, `compare --out-json` and `compare --out-pairs` still work in this version, with a warning.
+
+    ## Exit codes
+
+    0; 2 for bad input, told in one line (`--debug` shows the traceback); 75 for a training that was
     asked to stop and can go on; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A signal ends a command within
     seconds, and the processes that it started with it. Where there is no terminal, a long command writes a line of
     progress into the log after 10, 30 and 60 seconds, and then every minute.
@@ -53,11 +81,30 @@ BENCHMARKS_INTRODUCTION = textwrap.dedent(
 
 def commands() -> str:
     """The help of every command."""
-    parts = [COMMANDS_INTRODUCTION]
+    rows = [f"| {' | '.join(row)} |" for row in map(outputs_of, cli.COMMANDS) if any(row[1:])]
+    parts = [COMMANDS_INTRODUCTION.replace("{outputs}", "\n".join(rows))]
     parts += [f"- [{name}](#{name}): {summary}\n" for name, summary in cli.COMMANDS.items()]
     for name in cli.COMMANDS:
         parts.append(f"\n## {name}\n\n```text\n{help_of(name)}\n```\n")
     return "".join(parts)
+
+
+def outputs_of(name: str) -> tuple[str, ...]:
+    """A row of the table of what commands write."""
+    parser = cli.parser_of(name)
+    files, folders, kept = [], [], []
+    for action in parser._actions:
+        flag = f"`{action.option_strings[0]} {action.metavar}`" if action.option_strings else ""
+        if isinstance(action, OutFile):
+            files.append(flag)
+        elif isinstance(action, OutFolder):
+            (folders if action.strict else kept).append(flag)
+    main = [flag for flag in files if flag.startswith("`--out-file")]
+    further = [flag for flag in files if flag not in main]
+    columns = (folders, main, further, kept)
+    if name == "convert":
+        columns = (["`OUT`"], ["`OUT`"], further, kept)
+    return (f"`{name}`", *(", ".join(column) for column in columns))
 
 
 def help_of(name: str) -> str:

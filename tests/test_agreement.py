@@ -151,8 +151,8 @@ def test_the_command_writes_numbers_and_a_row_for_each_crystal(folders, caplog):
 def test_what_agreement_compares_the_comparison_of_energies_refuses_by_name(folders, tmp_path, capsys):
     """Formation energies of two engines are never subtracted; verdicts, each against its own hull, may be compared."""
     a, b = map(str, folders)
-    words = ["compare", "--a", a, "--b", b, "--out-json", str(tmp_path / "x.json")]
-    assert cli.main([*words, "--out-pairs", str(tmp_path / "x.parquet")]) == 2
+    words = ["compare", "--a", a, "--b", b, "--out-file", str(tmp_path / "x.json")]
+    assert cli.main([*words, "--pairs", str(tmp_path / "x.parquet")]) == 2
     said = capsys.readouterr().err
     assert "sets 'generated' and 'best' differ in energy_type ({'calculator': 'CHGNet'" in said
     assert not (tmp_path / "x.json").exists()

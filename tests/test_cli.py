@@ -217,7 +217,7 @@ def test_ingest_then_select_then_gather(cifs, tmp_path, capsys):
     for index, rows in enumerate(([2, 0], [3, 1])):
         shard = table.take(rows).with_column("converged", [True, False]).with_column("n_steps", [5, 9])
         crystal_table.write(shard.with_column("failure", [None, None]), tmp_path / f"{index}.parquet")
-    joined = ["--out", str(chosen / "relaxed.parquet"), "--summary", str(chosen / "relaxed.json")]
+    joined = ["--out-file", str(chosen / "relaxed.parquet"), "--summary", str(chosen / "relaxed.json")]
     shards = [str(tmp_path / "0.parquet"), str(tmp_path / "1.parquet")]
     assert main(["gather", "--shards", *shards, "--like", str(chosen / "crystals.parquet"), *joined]) == 0
     assert crystal_table.read(chosen / "relaxed.parquet").material_ids == table.material_ids

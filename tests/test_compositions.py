@@ -31,11 +31,15 @@ def test_a_formula_is_of_the_whole_cell_and_reads_back():
 def test_the_command_keeps_the_order_and_names_the_truths(tmp_path, capsys):
     crystal_table.write(from_crystals([QUARTZ_LIKE, CARBON]), tmp_path / "t.parquet")
     crystal_table.write(from_crystals([QUARTZ_LIKE]).take([]), tmp_path / "none.parquet")
-    assert main(["compositions", "--crystals", str(tmp_path / "t.parquet"), "--out", str(tmp_path / "a/f.csv")]) == 0
+    assert (
+        main(["compositions", "--crystals", str(tmp_path / "t.parquet"), "--out-file", str(tmp_path / "a/f.csv")]) == 0
+    )
     with (tmp_path / "a/f.csv").open(encoding="utf-8", newline="") as stream:
         assert list(csv.DictReader(stream)) == [
             {"formula": "O4Si2", "truth_id": "t-1"},
             {"formula": "C1", "truth_id": "t-2"},
         ]
-    assert main(["compositions", "--crystals", str(tmp_path / "none.parquet"), "--out", str(tmp_path / "f.csv")]) == 2
+    assert (
+        main(["compositions", "--crystals", str(tmp_path / "none.parquet"), "--out-file", str(tmp_path / "f.csv")]) == 2
+    )
     assert "holds no crystals; there are no compositions to sample for" in capsys.readouterr().err

@@ -126,7 +126,15 @@ def test_an_empty_set_costs_nothing():
 def test_the_command_prints_a_table_with_the_span_and_writes_every_row(tmp_path: Path, capsys):
     path = tmp_path / "crystals.parquet"
     crystal_table.write(table(("a", "Si", 5.43), ("b", "FeO", 4.3), ("c", "Po", 3.3)), path)
-    words = ["estimate", "--crystals", str(path), "--relax", '{"engine": "vasp"}', "--out", str(tmp_path / "hours.csv")]
+    words = [
+        "estimate",
+        "--crystals",
+        str(path),
+        "--relax",
+        '{"engine": "vasp"}',
+        "--out-file",
+        str(tmp_path / "hours.csv"),
+    ]
     assert cli.main(words) == 0
     said = capsys.readouterr().out
     frame = pd.read_csv(tmp_path / "hours.csv")

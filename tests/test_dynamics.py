@@ -180,7 +180,7 @@ def test_the_command_writes_table_and_summary(copper, tmp_path):
     flags = {
         "--crystals": tmp_path / "crystals.parquet",
         "--work": tmp_path / "work",
-        "--out": out,
+        "--out-file": out,
         "--summary": out.with_suffix(".json"),
     }
     words = ["md", "--settings", json.dumps(EMT), *(str(word) for pair in flags.items() for word in pair)]
@@ -198,7 +198,7 @@ def test_kill_minus_nine_in_the_middle_of_a_crystal(copper, tmp_path):
     crystal_table.write(copper, tmp_path / "crystals.parquet")
     command = [
         sys.executable, "-m", "unimat", "md", "--crystals", "crystals.parquet", "--settings", json.dumps(long),
-        "--work", "work", "--out", "dynamics.parquet",
+        "--work", "work", "--out-file", "dynamics.parquet",
     ]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}

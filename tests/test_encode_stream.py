@@ -122,8 +122,7 @@ def test_nothing_usable_leaves_nothing(tmp_path):
     assert content(tmp_path) == {}
 
 
-def test_an_error_midway_leaves_no_half_split_and_no_index(tmp_path):
-    """The index of an earlier run goes first: it would not fit what comes."""
+def test_an_error_midway_leaves_what_was_there(tmp_path):
 
     def broken():
         yield random_table(8)
@@ -131,14 +130,23 @@ def test_an_error_midway_leaves_no_half_split_and_no_index(tmp_path):
 
     splits = {"train": [random_table(4)], "val": [], "test": []}
     encode_dataset(splits, EncodeSettings(), tmp_path, shard_rows=2)
-    before = content(tmp_path / "train")
+    before = content(tmp_path)
     with pytest.raises(RuntimeError, match="power cut"):
         encode_dataset({**splits, "train": broken()}, EncodeSettings(), tmp_path, shard_rows=2)
-    assert content(tmp_path / "train") == before
-    assert not (tmp_path / "encoding.json").exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"train", "val", "test", "rejected.parquet"}
-    with pytest.raises(UserError, match=r"encoding\.json does not exist"):
-        EncodedSplit(tmp_path, "train")
+    assert content(tmp_path) == before
+    assert len(EncodedSplit(tmp_path, "train")) == 4
+
+
+def test_shards_of_an_earlier_run_go_and_nothing_else_does(tmp_path):
+    encode_dataset({"train": [random_table(6)], "val": [], "test": []}, EncodeSettings(), tmp_path, shard_rows=2)
+    (tmp_path / "train/notes.txt").write_text("mine")
+    fewer = {"train": [random_table(4)], "val": [], "test": []}
+    with pytest.raises(UserError, match=r"holds .*, which `unimat encode` would replace and did not write"):
+        encode_dataset(fewer, EncodeSettings(), tmp_path, shard_rows=2)
+    encode_dataset(fewer, EncodeSettings(), tmp_path, shard_rows=2, force=True)
+    shards = [path.name for path in (tmp_path / "train").iterdir()]
+    assert sorted(shards) == ["notes.txt", "shard-00000.arrow", "shard-00001.arrow"]
+    assert (tmp_path / "train/notes.txt").read_text() == "mine"
 
 
 def test_bad_settings_leave_an_earlier_run_alone(tmp_path):

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from unimat.errors import UserError
-from unimat.files import existing, git_blob_id, read_json, sha256, write_json, write_text, written_whole
+from unimat.files import existing, git_blob_id, read_json, sha256, whole_file, write_json, write_text
 
 
 def leftovers(folder):
@@ -15,7 +17,7 @@ def leftovers(folder):
 
 
 def write_half(target, error):
-    with written_whole(target) as unfinished:
+    with whole_file(target) as unfinished:
         unfinished.write_text("half")
         raise error
 
@@ -43,14 +45,75 @@ def test_a_raising_block_leaves_no_new_file(tmp_path):
     assert leftovers(tmp_path) == []
 
 
-def test_a_folder_replaces_a_folder(tmp_path):
-    target = tmp_path / "cifs"
-    for name in ("first", "second"):
-        with written_whole(target) as unfinished:
-            unfinished.mkdir()
-            (unfinished / name).touch()
-    assert leftovers(target) == ["second"]
-    assert leftovers(tmp_path) == ["cifs"]
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_is_never_written_where_a_folder_is(tmp_path, link):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt", "c.txt", "d.txt"):
+        (folder / name).write_text(name)
+    if link:
+        (tmp_path / "link").symlink_to(folder)
+    path = tmp_path / ("link" if link else "thesis")
+    with pytest.raises(UserError, match=r"is a folder \(it holds a.txt, b.txt, c.txt and 1 more\)") as error:
+        write_text(path, "new")
+    assert "\n" not in str(error.value)
+    assert {each.name: each.read_text() for each in folder.iterdir()} == {
+        name: name for name in ("a.txt", "b.txt", "c.txt", "d.txt")
+    }
+    assert leftovers(tmp_path) == (["link", "thesis"] if link else ["thesis"])
+
+
+def test_a_link_to_a_file_is_written_through(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far/table.txt").write_text("old")
+    (tmp_path / "link").symlink_to("far/table.txt")
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "far/table.txt").read_text() == "new"
+    assert leftovers(tmp_path / "far") == ["table.txt"]
+
+
+NO_FILES = {
+    "": "is empty",
+    ".": "is a folder",
+    "..": "is a folder",
+    "/": "is a folder",
+    "new/": "leave the last / away",
+    "file/inside.txt": "file is no folder",
+    "file/deep/inside.txt": "file is no folder",
+    "dangling": "is a link to nowhere, which is not there",
+    "dangling/inside.txt": "dangling is no folder",
+    "loop": "is a link to loop",
+    "pipe": "no regular file",
+    "n" * 300: "name too long",
+}
+
+
+@pytest.mark.parametrize("name", NO_FILES)
+def test_what_is_no_name_of_a_file_is_told_in_one_line(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("old")
+    Path("dangling").symlink_to("nowhere")
+    Path("loop").symlink_to("loop")
+    os.mkfifo("pipe")
+    before = leftovers(tmp_path)
+    with pytest.raises(UserError, match="(?i)" + NO_FILES[name]) as error:
+        write_text(name, "new")
+    assert "\n" not in str(error.value)
+    assert leftovers(tmp_path) == before
+    assert Path("file").read_text() == "old"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to(tmp_path):
+    (tmp_path / "theirs").mkdir(mode=0o500)
+    with pytest.raises(UserError, match=r"theirs may not be written to \(permission denied\)"):
+        write_text(tmp_path / "theirs/table.txt", "new")
+
+
+def test_a_name_of_greatest_length_can_be_written(tmp_path):
+    write_text(tmp_path / ("n" * 255), "new")
+    assert leftovers(tmp_path) == ["n" * 255]
 
 
 def test_json_is_strict_and_comes_back(tmp_path):

@@ -235,7 +235,7 @@ def test_chgnet_elsewhere_is_chgnet_here(tmp_path, monkeypatch):
     assert cli.main(["flows", *crystals, *settings, "--out", str(out)]) == 0
     run_as_a_worker(store, [path for path in out.glob("*.json") if path.name != flows.INDEX], tmp_path)
     for command, where in (("relax", []), ("collect", ["--store", str(store)])):
-        places = ["--work", str(tmp_path / command), "--out", str(tmp_path / f"{command}.parquet")]
+        places = ["--work", str(tmp_path / command), "--out-file", str(tmp_path / f"{command}.parquet")]
         assert cli.main([command, *crystals, *settings, *where, *places]) == 0
     here, there = (crystal_table.read(tmp_path / f"{name}.parquet") for name in ("relax", "collect"))
     assert there.arrow.schema.equals(here.arrow.schema)

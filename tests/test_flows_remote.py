@@ -63,7 +63,7 @@ def test_chgnet_by_jobflow_remote(tmp_path, monkeypatch):
     submit = ["--submit", "--project", "group", "--worker", "here"]
     assert cli.main(["flows", *given, "--out", str(tmp_path / "flows"), *submit]) == 0
     Runner(project_name="group").run_all_jobs(max_seconds=240)
-    places = ["--work", str(tmp_path / "relax"), "--out", str(tmp_path / "relaxed.parquet")]
+    places = ["--work", str(tmp_path / "relax"), "--out-file", str(tmp_path / "relaxed.parquet")]
     assert cli.main(["collect", *given, "--store", str(described), *places]) == 0
     [row] = crystal_table.read(tmp_path / "relaxed.parquet")
     assert row.properties["failure"] is None

@@ -168,7 +168,7 @@ def test_an_engine_that_is_not_installed_is_told_in_one_line(engine, tmp_path, c
     if FORCE_FIELDS[engine].model is None:
         settings["force_field"] = {"model": "mine.model", **OWN}
     write(from_crystals([from_structure(COPPER, "c")]), tmp_path / "crystals.parquet")
-    flags = ["--crystals", "crystals.parquet", "--work", "work", "--out", "relaxed.parquet"]
+    flags = ["--crystals", "crystals.parquet", "--work", "work", "--out-file", "relaxed.parquet"]
     paths = [str(tmp_path / each) if not each.startswith("--") else each for each in flags]
     assert main(["relax", *paths, "--settings", json.dumps(settings)]) == 2
     [line] = capsys.readouterr().err.strip().splitlines()
@@ -284,7 +284,7 @@ def test_command_relaxes_with_a_configured_calculator(tmp_path):
     folder = tmp_path / "sets/mine"
     write(from_crystals([from_structure(COPPER, "c")]), folder / "crystals.parquet")
     settings = {"engine": "ase", "force_field": {"calculator": "ase.calculators.emt.EMT", **OWN}}
-    flags = ["--crystals", f"{folder}/crystals.parquet", "--work", f"{tmp_path}/work", "--out"]
+    flags = ["--crystals", f"{folder}/crystals.parquet", "--work", f"{tmp_path}/work", "--out-file"]
     assert main(["relax", *flags, f"{folder}/relaxed.parquet", "--settings", json.dumps(settings)]) == 0
     assert read(folder / "relaxed.parquet")[0].properties["converged"]
     assert [path.name for path in (tmp_path / "work").glob("results-*")] == ["results-mine-1of1.jsonl"]

@@ -134,7 +134,15 @@ def test_server_that_is_not_there_is_told_of_before_any_crystal(engine, crystals
     started = time.monotonic()
     names = {name: str(tmp_path / name) for name in ("crystals.parquet", "work", "relaxed.parquet")}
     code = cli.main(
-        ["relax", "--crystals", names["crystals.parquet"], "--work", names["work"], "--out", names["relaxed.parquet"]]
+        [
+            "relax",
+            "--crystals",
+            names["crystals.parquet"],
+            "--work",
+            names["work"],
+            "--out-file",
+            names["relaxed.parquet"],
+        ]
     )
     assert code == 2
     assert time.monotonic() - started < 10

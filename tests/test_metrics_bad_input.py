@@ -59,7 +59,7 @@ def test_crystals_that_cannot_be_built_count_in_every_denominator(torch_file, tm
             "--rejected",
             str(tmp_path / "mine/rejected.parquet"),
         ]
-    out = ["--out", str(tmp_path / "metrics.json"), "--verdicts", str(tmp_path / "verdicts.parquet")]
+    out = ["--out-file", str(tmp_path / "metrics.json"), "--verdicts", str(tmp_path / "verdicts.parquet")]
     settings = ["--settings", "{resamples: 20}"]
     assert main(["metrics", *source, "--reference", str(tmp_path / "test.parquet"), *settings, *out]) == 0
     summary = json.loads((tmp_path / "metrics.json").read_text())

@@ -216,7 +216,7 @@ def test_a_shard_with_nothing_to_do_imports_no_torch(tmp_path):
         "import sys; from unimat.cli import main; code = main(sys.argv[1:]); "
         "print(code, [name for name in ('torch', 'atomate2', 'jobflow') if name in sys.modules])"
     )
-    flags = ["--crystals", "crystals.parquet", "--work", ".", "--out", "relaxed.parquet"]
+    flags = ["--crystals", "crystals.parquet", "--work", ".", "--out-file", "relaxed.parquet"]
     done = subprocess.run(
         [sys.executable, "-c", code, "relax", *flags], cwd=tmp_path, capture_output=True, text=True, check=True
     )

@@ -242,7 +242,7 @@ def test_command_line_writes_page_headline_and_figures(run_dir, tmp_path, capsys
     out = tmp_path / "report.html"
     config = tmp_path / "config.yaml"
     config.write_text('run: demo\nseed: 3\nnote: "`E_d` in 5 %"\n')
-    argv = ["report", "--run-dir", str(run_dir), "--out", str(out), "--headline", str(tmp_path / "headline.json")]
+    argv = ["report", "--run-dir", str(run_dir), "--out-file", str(out), "--headline", str(tmp_path / "headline.json")]
     argv += [
         "--figures",
         str(tmp_path / "figures"),
@@ -257,7 +257,7 @@ def test_command_line_writes_page_headline_and_figures(run_dir, tmp_path, capsys
     assert len(lines) == 6
     assert all(re.search(r"\d+ of \d+|eV/atom", line) for line in lines[1:])
     jsonschema.validate(json.loads((tmp_path / "headline.json").read_text()), HEADLINES)
-    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    names = {path.stem for path in (tmp_path / "figures").glob("[!.]*")}
     assert names == {"loss", "distributions", "decomposition_energy", "hull", "per_composition", *RATES}
     assert "var(--" not in (tmp_path / "figures/loss.svg").read_text()
     text = out.read_text()
@@ -276,7 +276,7 @@ def test_bad_input_is_one_line(run_dir, tmp_path, capsys):
         ("--run-dir", str(run_dir), "--config", str(tmp_path / "no.yaml")): "does not exist",
     }
     for argv, message in cases.items():
-        assert main(["report", *argv, "--out", str(tmp_path / "report.html")]) == 2
+        assert main(["report", *argv, "--out-file", str(tmp_path / "report.html")]) == 2
         error = capsys.readouterr().err.strip()
         assert message in error
         assert "\n" not in error

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -43,29 +44,86 @@ MADE_BY = {
     "prediction.json": "match",
     "manifest.json": "fetch",
 }
+SHOWN = 3  # names of a folder's contents, in an error
+NAME_KEPT = 40  # characters of a file's name in that of its temporary folder
 
 
 @contextlib.contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path) -> Iterator[Path]:
     """Temporary path beside `path`, renamed to it if the block ends without an error and removed otherwise.
 
-    The block may create a file or a directory; an existing directory of the same name is replaced.
+    A file that is there is replaced. A link to a file is followed, and stays.
+
+    Raises:
+        UserError: as `file_to_write`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    unfinished = scratch / path.name
+    target = file_to_write(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".unimat-{target.name[:NAME_KEPT]}.", dir=target.parent))
+    unfinished = scratch / target.name
     try:
         yield unfinished
-        if path.is_dir() and not path.is_symlink():
-            path.replace(scratch / f"{path.name}.previous")
-        unfinished.replace(path)
+        unfinished.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def file_to_write(path: str | Path) -> Path:
+    """The file that writing `path` makes or replaces, links followed; nothing is touched.
+
+    Raises:
+        UserError: if a folder, a link to a folder, a link to nothing or a device is there, if the parent is none or
+            may not be written to, or if the name is no file's.
+    """
+    text, path = os.fspath(path), Path(path)
+    if not text:
+        raise UserError("the name of the file to write is empty; give a name")
+    try:
+        if path.is_dir():
+            raise UserError(f"{text} is a folder (it holds {contents(path)}), and a file is to be written; name a file")
+        if text.endswith("/"):
+            raise UserError(f"{text} names a folder, and a file is to be written; leave the last / away")
+        if path.is_symlink() and not path.exists():
+            raise UserError(f"{text} is a link to {path.readlink()}, which is not there; remove the link")
+        if path.exists() and not path.is_file():
+            raise UserError(f"{text} is no regular file but a device or a pipe; name a file")
+        refuse_parent(path)
+        return path.resolve() if path.is_symlink() else path
+    except OSError as error:
+        raise UserError(f"{text} cannot be written ({error.strerror}); name another file") from error
+
+
+def refuse_parent(path: Path) -> None:
+    """Raise UserError if nothing can be made at `path`: its parent is a file, or may not be written to."""
+    parent = next((each for each in path.parents if each.exists() or each.is_symlink()), Path())
+    if not parent.is_dir():
+        raise UserError(f"{parent} is no folder, so that {path} cannot be written; choose another place")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(f"{path} cannot be written: {parent} may not be written to (permission denied)")
+
+
+def contents(folder: Path) -> str:
+    """What a folder holds, in words: a few names and how many there are."""
+    return in_words(f"{path.name}/" if is_folder(path) else path.name for path in folder.iterdir())
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder or a link to one is there."""
+    try:
+        return path.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def in_words(names: Iterable[str]) -> str:
+    """The first of `names` in order, and how many more there are."""
+    names = sorted(names)
+    shown, more = ", ".join(names[:SHOWN]), len(names) - SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown or "nothing"
+
+
 def write_text(path: str | Path, text: str) -> None:
-    with written_whole(path) as unfinished:
+    with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unimat.errors import UserError
-from unimat.files import existing, remedy, written_whole
+from unimat.files import existing, remedy, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError, OverflowE
 @contextlib.contextmanager
 def writing(path: str | Path, schema: pa.Schema, compression: str = "zstd") -> Iterator[pq.ParquetWriter]:
     """Writer of a sealed file, which appears whole when the block ends, or not at all."""
-    with written_whole(path) as unfinished:
+    with whole_file(path) as unfinished:
         with pq.ParquetWriter(unfinished, schema, compression=compression, write_page_checksum=True) as file:
             yield file
         seal(unfinished)

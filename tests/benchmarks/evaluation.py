@@ -82,7 +82,7 @@ def evaluated(work: Path, name: str, crystals: Path, reference: Path, *options: 
     """Summary of the command line's evaluation, with its wall seconds and peak memory."""
     out = work / f"{name}.json"
     command = [sys.executable, "-m", "unimat", "metrics", "--crystals", crystals, "--reference", reference,
-               "--set", name, "--cache", work / "cache", "--processes", "2", "--out", out,
+               "--set", name, "--cache", work / "cache", "--processes", "2", "--out-file", out,
                "--verdicts", work / f"{name}.parquet", *options]  # fmt: skip
     stop, peak, start = threading.Event(), [0.0], time.perf_counter()
     with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=sys.stderr) as process:

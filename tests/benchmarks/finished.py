@@ -69,7 +69,7 @@ def main() -> None:
         write(from_crystals(crystals), folder / "set/crystals.parquet")
         fill(folder, crystals, others=10)
         say("results written")
-        flags = ["-m", "unimat", "relax", "--crystals", "set/crystals.parquet", "--out", "relaxed.parquet"]
+        flags = ["-m", "unimat", "relax", "--crystals", "set/crystals.parquet", "--out-file", "relaxed.parquet"]
         from_journal = timed([*flags, "--work", "work"], folder)
         assert read(folder / "relaxed.parquet").column("converged").all()
         from_cache = timed([*flags, "--work", "empty", "--cache", "cache"], folder)

@@ -66,7 +66,7 @@ def shard(folder: Path, k: int) -> None:
 
     module.make_engine = made
     began = time.perf_counter()
-    flags = ["--crystals", "crystals.parquet", "--work", "work", "--out", f"{k}.parquet"]
+    flags = ["--crystals", "crystals.parquet", "--work", "work", "--out-file", f"{k}.parquet"]
     code = cli.main(["relax", "--shard", f"{k}/{CORES}", *flags])
     seconds["all"] = time.perf_counter() - began
     (folder / f"{k}.json").write_text(json.dumps(seconds))
@@ -167,7 +167,7 @@ def main() -> None:
         crystal_table.write(table, folder / "crystals.parquet")
         seconds, memory = run([[here, "--child", str(k + 1)] for k in range(CORES)], folder, threads=1)
         shards = [f"{k + 1}.parquet" for k in range(CORES)]
-        gather = ["gather", "--shards", *shards, "--like", "crystals.parquet", "--out", "relaxed.parquet"]
+        gather = ["gather", "--shards", *shards, "--like", "crystals.parquet", "--out-file", "relaxed.parquet"]
         gathering, _ = run([["-m", "unimat", *gather]], folder, threads=1)
         say(f"ours: {seconds + gathering:.1f} s")
         plainly, plain_memory = run([[here, "--child", "plain"]], folder, threads=CORES)

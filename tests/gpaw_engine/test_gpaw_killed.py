@@ -33,7 +33,7 @@ def test_a_run_killed_with_signal_9_goes_on_from_its_last_step(tmp_path: Path):
     settings = RelaxSettings(engine="gpaw", fmax=0.05, gpaw=COARSE)
     crystal_table.write(crystal_table.from_crystals([from_structure(SILICON, "si")]), tmp_path / "set.parquet")
     command = [sys.executable, "-m", "unimat", "relax", "--crystals", "set.parquet", "--work", "work"]
-    command += ["--settings", json.dumps(as_dict(settings)), "--out", "relaxed.parquet"]
+    command += ["--settings", json.dumps(as_dict(settings)), "--out-file", "relaxed.parquet"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as process:
         folder = _wait_for_steps(tmp_path / "work", 3)

@@ -237,7 +237,7 @@ def test_kill_minus_nine_of_everything(stand_in):
     settings = {"engine": "vasp", "vasp": {"command": stand_in.command, "poll_interval": 0.1}}
     command = [
         sys.executable, "-m", "unimat", "relax", "--crystals", "crystals.parquet", "--settings", json.dumps(settings),
-        "--work", "work", "--out", "relaxed.parquet",
+        "--work", "work", "--out-file", "relaxed.parquet",
     ]  # fmt: skip
     environment = os.environ | {"PMG_VASP_PSP_DIR": SETTINGS["PMG_VASP_PSP_DIR"], "PYTHONWARNINGS": "ignore"}
     codes = [

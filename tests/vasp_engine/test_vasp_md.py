@@ -182,7 +182,7 @@ def test_kill_minus_nine_of_everything(stand_in):
     settings = dataclasses.asdict(md_settings(stand_in, take=None))
     command = [
         sys.executable, "-m", "unimat", "md", "--crystals", "crystals.parquet", "--settings", json.dumps(settings),
-        "--work", "work", "--out", "out/dynamics.parquet",
+        "--work", "work", "--out-file", "out/dynamics.parquet",
     ]  # fmt: skip
     environment = os.environ | {"PMG_VASP_PSP_DIR": SETTINGS["PMG_VASP_PSP_DIR"], "PYTHONWARNINGS": "ignore"}
     done = [

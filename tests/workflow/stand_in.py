@@ -20,12 +20,10 @@ NAMES = {
     "fetch": ["manifest.json"],
 }
 FILE_FLAGS = (
-    "--out",
+    "--out-file",
     "--verdicts",
     "--verdicts-csv",
     "--summary",
-    "--out-json",
-    "--out-pairs",
     "--headline",
     "--rejected",
     "--pairs",

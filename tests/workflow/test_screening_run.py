@@ -80,7 +80,15 @@ def test_an_empty_choice_passes_through_every_stage(results: Path):
 
 def test_the_page_tells_of_both(results: Path, tmp_path: Path):
     page = tmp_path / "report.html"
-    words = ["report", "--run-dir", str(results), "--out", str(page), "--headline", str(tmp_path / "headline.json")]
+    words = [
+        "report",
+        "--run-dir",
+        str(results),
+        "--out-file",
+        str(page),
+        "--headline",
+        str(tmp_path / "headline.json"),
+    ]
     assert cli.main(words) == 0
     text = page.read_text(encoding="utf-8")
     assert "How often a verdict held" in text

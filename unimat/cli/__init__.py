@@ -9,6 +9,7 @@ import signal
 import sys
 
 from unimat import __version__, signals
+from unimat.cli._outputs import check_outputs
 from unimat.errors import UserError
 
 # The order of the science. Each command is a module of this package with `add_arguments(parser)` and
@@ -77,12 +78,22 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    args = _parse(argv)
+    try:
+        parser, args = _parse(argv)
+    except UserError as error:
+        print(f"unimat: error: {error}", file=sys.stderr)
+        return 2
     level = logging.DEBUG if args.debug else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("unimat").setLevel(level)
     try:
-        importlib.import_module(f"unimat.cli.{args.command}").run(args)
+        check_outputs(parser, args)
+        module = importlib.import_module(f"unimat.cli.{args.command}")
+        if hasattr(module, "check"):
+            module.check(args)
+        module.run(args)
+        for warning in getattr(args, "renamed", ()):
+            print(warning, file=sys.stderr)
     except UserError as error:
         if args.debug:
             raise
@@ -104,7 +115,19 @@ def _run(argv: list[str]) -> int:
     return 0
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
+def _parse(argv: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """The parser of the command that is called, and what it was given."""
+    parser, chosen = _parsers(next((word for word in argv if not word.startswith("-")), None))
+    return chosen, parser.parse_args(argv)
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser of a command's flags."""
+    return _parsers(command)[1]
+
+
+def _parsers(called: str | None) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The parser of all, and that of the command that is called, with its flags."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="log more, and show tracebacks")
     parser = argparse.ArgumentParser(
@@ -112,7 +135,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"unimat {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    called = next((word for word in argv if not word.startswith("-")), None)
+    chosen = parser
     for name, summary in COMMANDS.items():
         if name != called:
             subparsers.add_parser(name, help=summary)
@@ -125,9 +148,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
             epilog=f"example:\n  {module.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[common],
+            allow_abbrev=False,  # --out would be short for --out-file in one command and a flag of its own in another
         )
         module.add_arguments(subparser)
-    return parser.parse_args(argv)
+        chosen = subparser
+    return parser, chosen
 
 
 def _missing_package(name: str) -> str:

@@ -10,6 +10,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unimat.cli._outputs import add_force, add_out_folder, add_work
+
 if TYPE_CHECKING:
     from unimat.model.packed.collection import Collection
 
@@ -26,11 +28,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoded", type=Path, metavar="DIR", help="encoded dataset of the training")
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="train section of the configuration")
     parser.add_argument("--model-settings", metavar="FILE_OR_JSON", help="model section of the configuration")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="working folder of the training; none may run there")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the trained model")
+    add_work(parser, "working folder of the training; none may run there", by="train --work")
+    add_out_folder(parser, "folder of the trained model", by="train")
     parser.add_argument("--sets", metavar="FILE_OR_JSON", help="sample sections of the sets to bring back, by name")
-    parser.add_argument("--sets-out", type=Path, metavar="DIR", help="folder of sets, each in one of its name")
+    add_out_folder(
+        parser, "folder of sets, each in one of its name", "--sets-out", by="sample", names=(), beside=("*",)
+    )
+    add_force(parser)
     parser.add_argument("--model", type=Path, metavar="NPZ", help="model of the sets (default: that in --out)")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise UserError if the folder of a set holds anything else."""
+    from unimat.outputs import refuse_foreign
+    from unimat.settings import given
+
+    if args.sets_out and not args.force:
+        for name in given(args.sets, "sets") or {"generated": {}}:
+            refuse_foreign(args.sets_out / name, "sample", flag="--sets-out")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -58,7 +73,7 @@ def _training(args: argparse.Namespace, collection: "Collection") -> None:
         raise UserError("--work needs --encoded: whether the training is that of these crystals is checked")
     settings = load_settings(TrainSettings, args.settings, "train")
     record = record_of(args.encoded, model_settings_of(args.model_settings, settings.initial), settings)
-    report = absorb_training(collection, record, args.work, args.out)
+    report = absorb_training(collection, record, args.work, args.out, args.force)
     told = "is finished" if report["finished"] else "goes on from there"
     state = "step {step} of {steps}".format(**report)
     logger.info("%s %s in %s; the training %s", state, "is" if report["brought"] else "was already", args.work, told)
@@ -73,6 +88,6 @@ def _sets(args: argparse.Namespace, collection: "Collection") -> None:
     if model is None:
         raise UserError("--sets-out needs --model: whether the sets are of this model is checked")
     sets = given(args.sets, "sets") or {"generated": {}}
-    for name, report in absorb_sets(collection, sets, model, args.sets_out).items():
+    for name, report in absorb_sets(collection, sets, model, args.sets_out, args.force).items():
         found = (report["n_crystals"], report["n_requested"])
         logger.info("set %s: %d of %d sampled tensors are crystals, in %s", name, *found, args.sets_out / name)

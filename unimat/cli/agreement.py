@@ -9,26 +9,33 @@ import argparse
 import logging
 from pathlib import Path
 
+from unimat.cli._outputs import add_force, add_out_folder
+
 EXAMPLE = "unimat agreement --a sets/generated --b sets/best --out sets/best"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     files = "stability.parquet, stability.json and relaxed.parquet"
-    parser.add_argument("--a", required=True, type=Path, help=f"folder of the set judged first: {files}")
-    parser.add_argument("--b", required=True, type=Path, help="folder of the set judged again, by another engine")
-    parser.add_argument("--out", required=True, type=Path, help="folder for agreement.json and agreement.parquet")
+    parser.add_argument("--a", required=True, type=Path, metavar="DIR", help=f"folder of the set judged first: {files}")
+    parser.add_argument(
+        "--b", required=True, type=Path, metavar="DIR", help="folder of the set judged again, by another engine"
+    )
+    add_out_folder(parser, "folder for agreement.json and agreement.parquet", by="agreement", required=True)
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     from unimat import parquet
     from unimat.files import write_json
     from unimat.materials.agreement import agreement, matched, read_side
+    from unimat.outputs import whole_folder
 
     a, b = read_side(args.a), read_side(args.b)
     frame = matched(a, b)
     numbers = agreement(frame, a, b)
-    parquet.write_frame(frame, args.out / "agreement.parquet")
-    write_json(args.out / "agreement.json", numbers)
+    with whole_folder(args.out, "agreement", last="agreement.json", force=args.force) as new:
+        parquet.write_frame(frame, new / "agreement.parquet")
+        write_json(new / "agreement.json", numbers)
     held = numbers["held"]["stable"]
     logging.getLogger("unimat.agreement").info(
         "%d of %d stable by %s are stable by %s", held["count"], held["of"], numbers["a"]["by"], numbers["b"]["by"]

@@ -9,22 +9,27 @@ import logging
 import os
 from pathlib import Path
 
+from unimat.cli._outputs import add_out_file, add_work
+
 EXAMPLE = (
     "unimat collect --crystals sets/mine/crystals.parquet --settings relax.yaml --store project.yaml "
-    "--work work/mine --out sets/mine/relaxed.parquet"
+    "--work work/mine --out-file sets/mine/relaxed.parquet"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, help="crystal table of the set")
-    parser.add_argument("--settings", help="relax settings that the flows were made with: JSON text, or a file")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the set")
+    parser.add_argument(
+        "--settings", metavar="FILE_OR_JSON", help="relax settings that the flows were made with: JSON text, or a file"
+    )
     parser.add_argument(
         "--store",
+        metavar="STORE",
         help="job store: jobflow, mongodb://user@host/database, a .yaml or .json file, or embedded, for those in"
         " --work (default: the environment variable UNIMAT_JOB_STORE, or `store` of the settings)",
     )
-    parser.add_argument("--work", required=True, type=Path, help="folder for results as they are found; kept")
-    parser.add_argument("--out", required=True, type=Path, help="relaxed crystal table to write")
+    add_work(parser, "folder for results as they are found; kept", by="relax --work", required=True)
+    add_out_file(parser, "PARQUET", "relaxed crystal table to write", old=("--out",), required=True)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,6 +44,8 @@ def run(args: argparse.Namespace) -> None:
 
     table, stores = crystal_table.read(args.crystals), stores_to_read(args.store, settings.store, args.work)
     relaxed = collect(table, settings, stores, args.work, f"{labels_of(args.crystals)['set']}-collected")
-    crystal_table.write(relaxed, args.out)
+    crystal_table.write(relaxed, args.out_file)
     converged = int(relaxed.column("converged").sum()) if len(relaxed) else 0
-    logging.getLogger("unimat.collect").info("%d of %d crystals converged -> %s", converged, len(relaxed), args.out)
+    logging.getLogger("unimat.collect").info(
+        "%d of %d crystals converged -> %s", converged, len(relaxed), args.out_file
+    )

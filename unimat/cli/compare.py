@@ -9,18 +9,23 @@ import argparse
 import logging
 from pathlib import Path
 
+from unimat.cli._outputs import add_out_file
+
 EXAMPLE = (
-    "unimat compare --a sets/generated --b sets/test --out-json compare/generated_vs_test.json "
-    "--out-pairs compare/generated_vs_test.parquet"
+    "unimat compare --a sets/generated --b sets/test --out-file compare/generated_vs_test.json "
+    "--pairs compare/generated_vs_test.parquet"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--a", required=True, type=Path, help="folder of set A, with stability.parquet and .json")
-    parser.add_argument("--b", required=True, type=Path, help="folder of set B")
-    parser.add_argument("--settings", help="compare settings: JSON text, or a JSON or YAML file")
-    parser.add_argument("--out-json", required=True, type=Path, help="the comparison's numbers")
-    parser.add_argument("--out-pairs", required=True, type=Path, help="table of pairs (Parquet)")
+    a = "folder of set A, with stability.parquet and .json"
+    parser.add_argument("--a", required=True, type=Path, metavar="DIR", help=a)
+    parser.add_argument("--b", required=True, type=Path, metavar="DIR", help="folder of set B")
+    parser.add_argument(
+        "--settings", metavar="FILE_OR_JSON", help="compare settings: JSON text, or a JSON or YAML file"
+    )
+    add_out_file(parser, "JSON", "the comparison's numbers", old=("--out-json",), required=True)
+    add_out_file(parser, "PARQUET", "table of pairs", "--pairs", old=("--out-pairs",), required=True)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     frames = [read_stability(folder / "stability.parquet", FORMATION_ENERGIES) for folder in (args.a, args.b)]
     pairs = all_pairs(*frames)
     table = pairs.table(settings.max_pairs, settings.seed)
-    parquet.write_frame(table, args.out_pairs)
+    parquet.write_frame(table, args.pairs)
     numbers = {
         "a": summaries[0]["set"],
         "b": summaries[1]["set"],
@@ -50,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     }
     if why := no_common_composition(frames[0], frames[1], (numbers["a"], numbers["b"])):
         logging.getLogger("unimat.compare").warning(why)
-    write_json(args.out_json, numbers)
+    write_json(args.out_file, numbers)
     logging.getLogger("unimat.compare").info(
         "%s against %s: %d pairs of %d compositions", numbers["a"], numbers["b"], len(pairs), numbers["n_compositions"]
     )

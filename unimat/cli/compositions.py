@@ -8,12 +8,14 @@ import argparse
 import logging
 from pathlib import Path
 
-EXAMPLE = "unimat compositions --crystals sets/test/crystals.parquet --out sets/predicted/compositions.csv"
+from unimat.cli._outputs import add_out_file
+
+EXAMPLE = "unimat compositions --crystals sets/test/crystals.parquet --out-file sets/predicted/compositions.csv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table")
-    parser.add_argument("--out", required=True, type=Path, metavar="CSV", help="columns formula and truth_id")
+    add_out_file(parser, "CSV", "columns formula and truth_id", old=("--out",), required=True)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -29,6 +31,8 @@ def run(args: argparse.Namespace) -> None:
     import pandas as pd
 
     rows = pd.DataFrame({"formula": cell_formulas(table), "truth_id": table.material_ids})
-    write_text(args.out, rows.to_csv(index=False, lineterminator="\n"))
+    write_text(args.out_file, rows.to_csv(index=False, lineterminator="\n"))
     different = rows["formula"].nunique()
-    logging.getLogger("unimat.compositions").info("%d formulas, %d different -> %s", len(rows), different, args.out)
+    logging.getLogger("unimat.compositions").info(
+        "%d formulas, %d different -> %s", len(rows), different, args.out_file
+    )

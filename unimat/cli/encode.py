@@ -7,6 +7,9 @@ lists the shards. Tables of any size fit: only one part of them is in memory.
 
 import argparse
 import logging
+from pathlib import Path
+
+from unimat.cli._outputs import add_force, add_out_folder
 
 EXAMPLE = (
     "unimat encode --train dataset/train.parquet --val dataset/val.parquet --test dataset/test.parquet "
@@ -18,14 +21,16 @@ logger = logging.getLogger("unimat.encode")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     for split in ("train", "val", "test"):
-        parser.add_argument(f"--{split}", required=True, metavar="PARQUET", help=f"crystal table of the {split} split")
+        of = f"crystal table of the {split} split"
+        parser.add_argument(f"--{split}", required=True, type=Path, metavar="TABLE", help=of)
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="encode section of the configuration")
     parser.add_argument(
         "--faithful",
         action="store_true",
         help="the paper's own form of every choice; refuses a key that contradicts it",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the encoded dataset")
+    add_out_folder(parser, "folder of the encoded dataset", by="encode", required=True)
+    add_force(parser)
     parser.add_argument("--shard-rows", type=int, metavar="N", help="crystals of a shard; changes no result")
 
 
@@ -44,6 +49,6 @@ def run(args: argparse.Namespace) -> None:
     total = sum(crystal_stream.n_rows(path) for path in paths.values())
     tables = {name: crystal_stream.batches(path) for name, path in paths.items()}
     shard_rows = SHARD_ROWS if args.shard_rows is None else args.shard_rows
-    encoding = encode_dataset(tables, settings, args.out, shard_rows, total)
+    encoding = encode_dataset(tables, settings, args.out, shard_rows, total, args.force)
     shape = " x ".join(map(str, encoding.tensor_shape))
     logger.info("encoded %d of %d crystals as %s tensors (L x H x W)", total - encoding.n_rejected, total, shape)

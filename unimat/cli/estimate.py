@@ -7,14 +7,18 @@ size of a bill, within a factor that the table names, and not for its digits: --
 import argparse
 from pathlib import Path
 
+from unimat.cli._outputs import add_out_file
+
 EXAMPLE = """unimat estimate --crystals sets/best/crystals.parquet --relax '{"engine": "vasp"}'"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, help="crystal table of the set")
-    parser.add_argument("--relax", help="relax settings of the engine: JSON text, or a JSON or YAML file")
-    parser.add_argument("--settings", help="estimate settings (rate, steps): JSON text, or a JSON or YAML file")
-    parser.add_argument("--out", type=Path, metavar="CSV", help="also write every crystal's row there")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the set")
+    relax = "relax settings of the engine: JSON text, or a JSON or YAML file"
+    parser.add_argument("--relax", metavar="FILE_OR_JSON", help=relax)
+    settings = "estimate settings (rate, steps): JSON text, or a JSON or YAML file"
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help=settings)
+    add_out_file(parser, "CSV", "also write every crystal's row there", old=("--out",))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -28,6 +32,6 @@ def run(args: argparse.Namespace) -> None:
     relax = load_settings(RelaxSettings, args.relax, "relax")
     settings = load_settings(EstimateSettings, args.settings, "estimate")
     frame = core_hours(crystal_table.read(args.crystals), relax, settings)
-    if args.out:
-        write_csv(frame, args.out)
+    if args.out_file:
+        write_csv(frame, args.out_file)
     print(table_text(frame, total(frame, relax, settings)))

@@ -8,6 +8,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from unimat.cli._outputs import add_force, add_out_folder
+
 EXAMPLE = "unimat fetch --dataset carbon_24 --out resources/carbon_24"
 
 
@@ -18,8 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="carbon_24, perov_5, mp_20, alex_mp_20, gnome or silicon_carbon",
     )
-    parser.add_argument("--out", required=True, type=Path, help="folder for the files and manifest.json")
-    parser.add_argument("--mirror", type=Path, help="folder to copy from (default: UNIMAT_DATA_DIR, if set)")
+    add_out_folder(parser, "folder for the files and manifest.json", by="fetch", beside=("*",), required=True)
+    add_force(parser)
+    mirror = "folder to copy from (default: UNIMAT_DATA_DIR, if set)"
+    parser.add_argument("--mirror", type=Path, metavar="DIR", help=mirror)
     parser.add_argument(
         "--file",
         action="append",
@@ -34,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     from unimat.materials.fetch import fetch_dataset
 
     log = logging.getLogger("unimat.fetch")
-    manifest = fetch_dataset(dataset_named(args.dataset), args.out, args.mirror, _by_key(args.file))
+    manifest = fetch_dataset(dataset_named(args.dataset), args.out, args.mirror, _by_key(args.file), args.force)
     if manifest["embedded"]:
         log.info("%s is embedded in unimat: nothing to download", args.dataset)
         return

@@ -9,19 +9,28 @@ import json
 import logging
 from pathlib import Path
 
+from unimat.cli._outputs import add_force, add_out_folder, add_work
+
 EXAMPLE = "unimat flows --crystals sets/mine/crystals.parquet --settings relax.yaml --out flows/mine"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, help="crystal table of the set")
-    parser.add_argument("--settings", help="relax settings: JSON text, or a JSON or YAML file")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the flows, and of flows.json, their list")
-    parser.add_argument("--work", type=Path, help="folder of finished results, which need no flow")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the set")
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help="relax settings: JSON text, or a JSON or YAML file")
+    add_out_folder(
+        parser,
+        "folder of the flows, and of flows.json, their list",
+        by="flows",
+        beside=(f"{'[0-9a-f]' * 16}.json",),
+        required=True,
+    )
+    add_force(parser)
+    add_work(parser, "folder of finished results, which need no flow", by="relax --work")
     parser.add_argument("--submit", action="store_true", help="hand them to jobflow-remote, each once")
-    parser.add_argument("--project", help="of jobflow-remote (default: its current one)")
-    parser.add_argument("--worker", help="of jobflow-remote (default: the project's first)")
-    parser.add_argument("--exec-config", help="of jobflow-remote, by name")
-    parser.add_argument("--resources", type=_mapping, help="of jobflow-remote's queue, as JSON text")
+    parser.add_argument("--project", metavar="NAME", help="of jobflow-remote (default: its current one)")
+    parser.add_argument("--worker", metavar="NAME", help="of jobflow-remote (default: the project's first)")
+    parser.add_argument("--exec-config", metavar="NAME", help="of jobflow-remote, by name")
+    parser.add_argument("--resources", type=_mapping, metavar="JSON", help="of jobflow-remote's queue, as JSON text")
 
 
 def run(args: argparse.Namespace) -> None:

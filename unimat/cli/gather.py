@@ -4,17 +4,20 @@ import argparse
 import logging
 from pathlib import Path
 
+from unimat.cli._outputs import add_out_file
+
 EXAMPLE = (
     "unimat gather --shards relax/1of2.parquet relax/2of2.parquet --like crystals.parquet "
-    "--out relaxed.parquet --summary relaxed.json"
+    "--out-file relaxed.parquet --summary relaxed.json"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--shards", required=True, nargs="+", type=Path, help="relaxed tables of the shards")
-    parser.add_argument("--like", required=True, type=Path, help="crystal table of the set, for order and completeness")
-    parser.add_argument("--out", required=True, type=Path, help="joined table to write")
-    parser.add_argument("--summary", type=Path, help="JSON of counts to write")
+    shards, like = "relaxed tables of the shards", "crystal table of the set, for order and completeness"
+    parser.add_argument("--shards", required=True, nargs="+", type=Path, metavar="TABLE", help=shards)
+    parser.add_argument("--like", required=True, type=Path, metavar="TABLE", help=like)
+    add_out_file(parser, "PARQUET", "joined table to write", old=("--out",), required=True)
+    add_out_file(parser, "JSON", "counts to write", "--summary")
     parser.add_argument("--set", metavar="NAME", help="name of the set (default: the folder of --like)")
 
 
@@ -26,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     shards = [crystal_table.read(path) for path in args.shards]
     table = gather_shards(shards, crystal_table.read(args.like))
     summary = relaxation_summary(table, args.set or args.like.resolve().parent.name) if args.summary else None
-    crystal_table.write(table, args.out)
+    crystal_table.write(table, args.out_file)
     if summary:
         write_json(args.summary, summary)
-    logging.getLogger("unimat.gather").info("%d crystals of %d shards -> %s", len(table), len(shards), args.out)
+    logging.getLogger("unimat.gather").info("%d crystals of %d shards -> %s", len(table), len(shards), args.out_file)

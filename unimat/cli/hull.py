@@ -10,10 +10,8 @@ references disagree, and why).
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+from unimat.cli._outputs import add_force, add_out_folder, add_work
 
 EXAMPLE = (
     "unimat hull --relaxed sets/mine/relaxed.parquet --reference hull/reference.parquet "
@@ -22,12 +20,13 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--relaxed", required=True, type=Path, help="relaxed crystal table of the set")
+    parser.add_argument("--relaxed", required=True, type=Path, metavar="TABLE", help="relaxed crystal table of the set")
     parser.add_argument(
         "--reference",
         required=True,
         action="append",
         type=Path,
+        metavar="PARQUET",
         help="hull reference (`unimat reference`); again for each further one",
     )
     parser.add_argument(
@@ -35,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=Path,
+        metavar="TABLE",
         help="crystal table of known crystals, for novelty; again for each further one",
     )
-    parser.add_argument("--settings", help="hull settings: JSON text, or a JSON or YAML file")
-    parser.add_argument("--set", default="set", help="name of the set")
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help="hull settings: JSON text, or a JSON or YAML file")
+    parser.add_argument("--set", default="set", metavar="NAME", help="name of the set")
     parser.add_argument(
         "--processes",
         type=int,
@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that look for space groups and compare crystals (default: 1)",
     )
-    parser.add_argument("--cache", type=Path, help="folder that keeps which crystals are the same")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the four files")
+    add_work(parser, "folder that keeps which crystals are the same", "--cache", by="metrics --cache")
+    add_out_folder(parser, "folder for the four files", by="hull", required=True)
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> None:
     from unimat.materials.novelty import novelty
     from unimat.materials.stability_settings import HullSettings
     from unimat.materials.verdict_flips import verdict_flips
+    from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 
     settings = load_settings(HullSettings, args.settings, "hull")
@@ -64,14 +66,15 @@ def run(args: argparse.Namespace) -> None:
     hulls = hull.hulls_of([reference.read(path) for path in args.reference])
     known = {str(path): crystal_table.read(path) for path in args.known}
     frames = hull.stability_tables(table, hulls, settings, args.processes)
-    new = novelty(list(frames.values()), table, known, settings, processes=args.processes, cache=args.cache)
-    frames = {name: new.added_to(frame) for name, frame in frames.items()}
+    known_ones = novelty(list(frames.values()), table, known, settings, processes=args.processes, cache=args.cache)
+    frames = {name: known_ones.added_to(frame) for name, frame in frames.items()}
     flips = verdict_flips(frames, hulls)
-    parquet.write_frame(next(iter(frames.values())), args.out / "stability.parquet")
-    parquet.write_frame(hull.by_reference(frames), args.out / "stability_by_reference.parquet")
-    parquet.write_frame(flips, args.out / "verdict_flips.parquet")
-    summary = hull.summary_of_all(frames, args.set, table, hulls, flips, settings) | {"novelty": new.summary}
-    write_json(args.out / "stability.json", summary)
+    summary = hull.summary_of_all(frames, args.set, table, hulls, flips, settings) | {"novelty": known_ones.summary}
+    with whole_folder(args.out, "hull", last="stability.json", force=args.force) as new:
+        parquet.write_frame(next(iter(frames.values())), new / "stability.parquet")
+        parquet.write_frame(hull.by_reference(frames), new / "stability_by_reference.parquet")
+        parquet.write_frame(flips, new / "verdict_flips.parquet")
+        write_json(new / "stability.json", summary)
     for each in summary["references"]:
         logging.getLogger("unimat.hull").info(
             "%s: %d stable and %d metastable of %d against %r",

@@ -7,14 +7,20 @@ import argparse
 import logging
 from pathlib import Path
 
+from unimat.cli._outputs import add_force, add_out_folder
+
 EXAMPLE = """unimat ingest --settings '{"name": "carbon_24"}' --files resources/carbon_24 --out results/c/dataset"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--settings", help="dataset settings: JSON text, or a JSON or YAML file")
-    parser.add_argument("--files", type=Path, help="folder that `unimat fetch` filled; not for custom datasets")
+    settings = "dataset settings: JSON text, or a JSON or YAML file"
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help=settings)
+    parser.add_argument(
+        "--files", type=Path, metavar="DIR", help="folder that `unimat fetch` filled; not for custom datasets"
+    )
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="worker processes")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the tables and the card")
+    add_out_folder(parser, "folder for the tables and the card", by="ingest", required=True)
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -24,15 +30,17 @@ def run(args: argparse.Namespace) -> None:
     from unimat.materials.ingest import ingest
     from unimat.materials.ingest_settings import IngestSettings
     from unimat.materials.sources import plan_of
+    from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 
     settings = load_settings(IngestSettings, args.settings, "dataset")
     plan = plan_of(settings, args.files)
-    ingested = ingest(plan, settings, args.out, max(1, args.processes))
-    values = {split: distributions(path) for split, path in ingested.tables.items()}
-    card = data_card(plan, ingested, settings, values)
-    write_json(args.out / "card.json", card)
-    write_text(args.out / "card.html", card_page(card, values))
+    with whole_folder(args.out, "ingest", last="train.parquet", force=args.force) as new:
+        ingested = ingest(plan, settings, new, max(1, args.processes))
+        values = {split: distributions(path) for split, path in ingested.tables.items()}
+        card = data_card(plan, ingested, settings, values)
+        write_json(new / "card.json", card)
+        write_text(new / "card.html", card_page(card, values))
     counts = ", ".join(f"{split} {n}" for split, n in ingested.n.items())
     n_rejected, n_read = len(ingested.rejected), sum(ingested.n_read.values())
     logging.getLogger("unimat.ingest").info(

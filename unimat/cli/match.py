@@ -7,19 +7,23 @@ cRMSE, each with a bootstrap interval. Writes a summary, and a table with one ro
 
 import argparse
 import logging
+from pathlib import Path
 from typing import Any
+
+from unimat.cli._outputs import add_out_file
 
 EXAMPLE = (
     "unimat match --crystals sets/generated/crystals.parquet --truths dataset/test.parquet --by number --samples 20 "
-    "--out sets/generated/prediction.json --pairs sets/generated/prediction.parquet"
+    "--out-file sets/generated/prediction.json --pairs sets/generated/prediction.parquet"
 )
 
 log = logging.getLogger("unimat.match")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, metavar="TABLE", help="crystal table of the samples")
-    parser.add_argument("--truths", required=True, metavar="TABLE", help="crystal table of what they should be")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the samples")
+    truths = "crystal table of what they should be"
+    parser.add_argument("--truths", required=True, type=Path, metavar="TABLE", help=truths)
     parser.add_argument(
         "--by",
         choices=("composition", "column", "prefix", "number", "evaluation"),
@@ -30,11 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--column", metavar="NAME", help="with --by column: the column that holds the truth's id")
     parser.add_argument("--samples", type=int, metavar="K", help="samples of each truth (default: all that there are)")
-    parser.add_argument("--set", default="set", dest="name", help="name of the set (default: %(default)s)")
+    parser.add_argument(
+        "--set", default="set", dest="name", metavar="NAME", help="name of the set (default: %(default)s)"
+    )
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="settings: a JSON or YAML file, or JSON text")
-    parser.add_argument("--out", required=True, metavar="JSON", help="summary to write")
-    parser.add_argument("--pairs", required=True, metavar="PARQUET", help="table to write, a row per sample and truth")
-    parser.add_argument("--processes", type=int, default=1, help="processes to compute in (default: %(default)s)")
+    add_out_file(parser, "JSON", "summary to write", old=("--out",), required=True)
+    add_out_file(parser, "PARQUET", "table to write, a row per sample and truth", "--pairs", required=True)
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="processes to compute in (default: %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -59,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     prediction = evaluate(args.name, crystals, truths, samples, settings, args.processes)
     parquet.write(prediction.table, args.pairs)
     summary = {**prediction.summary, "by": args.by, "n_of_no_truth": n_without}
-    write_json(args.out, summary)
+    write_json(args.out_file, summary)
     log.info("%s", summary_line(summary))
 
 

@@ -11,21 +11,28 @@ import logging
 import os
 from pathlib import Path
 
+from unimat.cli._outputs import add_out_file, add_work
+
 EXAMPLE = (
     "unimat md --crystals sets/mine/relaxed.parquet --stability sets/mine/stability.parquet "
-    "--settings md.yaml --work work/md --out sets/mine/dynamics.parquet --summary sets/mine/dynamics.json"
+    "--settings md.yaml --work work/md --out-file sets/mine/dynamics.parquet --summary sets/mine/dynamics.json"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--crystals", required=True, type=Path, help="crystal table; relaxed, where it is to be chosen from"
+        "--crystals",
+        required=True,
+        type=Path,
+        metavar="TABLE",
+        help="crystal table; relaxed, where it is to be chosen from",
     )
-    parser.add_argument("--stability", type=Path, help="stability.parquet of the same set, which says what is best")
-    parser.add_argument("--settings", help="md settings: JSON text, or a JSON or YAML file")
-    parser.add_argument("--work", required=True, type=Path, help="folder for restart points and trajectories; kept")
-    parser.add_argument("--out", required=True, type=Path, help="table to write")
-    parser.add_argument("--summary", type=Path, help="JSON of counts and curves to write")
+    stability = "stability.parquet of the same set, which says what is best"
+    parser.add_argument("--stability", type=Path, metavar="PARQUET", help=stability)
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help="md settings: JSON text, or a JSON or YAML file")
+    add_work(parser, "folder for restart points and trajectories; kept", by="md --work", required=True)
+    add_out_file(parser, "PARQUET", "table to write", old=("--out",), required=True)
+    add_out_file(parser, "JSON", "counts and curves to write", "--summary")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,11 +51,11 @@ def run(args: argparse.Namespace) -> None:
 
     stability = read_stability(args.stability, ("material_id", RANKED_BY)) if args.stability else None
     chosen = best(crystal_table.read(args.crystals), stability, settings.take)
-    table, summary = dynamics(chosen, make_md_engine(settings), settings, args.work, args.out.parent)
-    crystal_table.write(table, args.out)
+    table, summary = dynamics(chosen, make_md_engine(settings), settings, args.work, args.out_file.parent)
+    crystal_table.write(table, args.out_file)
     if args.summary:
         write_json(args.summary, summary)
     logging.getLogger("unimat.md").info(
         "%d of %d crystals ran, %d kept their structure -> %s",
-        summary["ran"]["count"], summary["n"], summary["kept"]["count"], args.out,
+        summary["ran"]["count"], summary["n"], summary["kept"]["count"], args.out_file,
     )  # fmt: skip

@@ -10,7 +10,9 @@ import argparse
 import dataclasses
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from unimat.cli._outputs import add_out_file, add_work
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,28 +22,30 @@ if TYPE_CHECKING:
 
 EXAMPLE = (
     "unimat metrics --crystals DiffCSP_mp_20.pt --reference mp_20/test.feather --processes 2 --cache work/metrics"
-    " --out metrics.json --verdicts verdicts.parquet"
+    " --out-file metrics.json --verdicts verdicts.parquet"
 )
 
 log = logging.getLogger("unimat.metrics")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, help="the set to judge: crystal table, or any readable form")
-    parser.add_argument("--rejected", help="its rejected table, if it is a crystal table; these rows count, too")
-    parser.add_argument("--reference", required=True, help="crystals to compare with, usually the test split")
+    read: Any = {"type": Path, "metavar": "CRYSTALS"}
     parser.add_argument(
-        "--known",
-        action="append",
-        default=[],
-        help="crystals that make one not novel, usually the training split; again for each further table",
+        "--crystals", required=True, help="the set to judge: crystal table, or any readable form", **read
     )
-    parser.add_argument("--set", dest="name", help="name of the set (default: name of the file)")
-    parser.add_argument("--settings", help="settings: a JSON or YAML file, or JSON text")
-    parser.add_argument("--out", help="summary to write, JSON")
-    parser.add_argument("--verdicts", help="table to write, one row per crystal, Parquet")
-    parser.add_argument("--verdicts-csv", help="the same table as CSV, to look at")
-    parser.add_argument("--cache", help="folder that keeps what was computed: the second call takes seconds")
+    rejected = "its rejected table, if it is a crystal table; these rows count, too"
+    parser.add_argument("--rejected", type=Path, metavar="PARQUET", help=rejected)
+    parser.add_argument("--reference", required=True, help="crystals to compare with, usually the test split", **read)
+    known = "crystals that make one not novel, usually the training split; again for each further table"
+    parser.add_argument("--known", action="append", default=[], help=known, **read)
+    parser.add_argument("--set", dest="name", metavar="NAME", help="name of the set (default: name of the file)")
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help="settings: a JSON or YAML file, or JSON text")
+    add_out_file(parser, "JSON", "summary to write", old=("--out",))
+    add_out_file(parser, "PARQUET", "table to write, one row per crystal", "--verdicts")
+    add_out_file(parser, "CSV", "the same table, to look at", "--verdicts-csv")
+    add_work(
+        parser, "folder that keeps what was computed: the second call takes seconds", "--cache", by="metrics --cache"
+    )
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="worker processes (default: 1)")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="limit for one crystal (default: 60)")
 
@@ -64,14 +68,14 @@ def run(args: argparse.Namespace) -> None:
     from unimat.materials.metrics.evaluate import evaluate
     from unimat.materials.metrics.table_text import table_text
 
-    name = args.name or Path(args.crystals).stem
+    name = args.name or args.crystals.stem
     metrics = evaluate(name, crystals, reference, known, rejected, settings, processes, args.cache)
     if args.verdicts:
         parquet.write(metrics.verdicts, args.verdicts)
     if args.verdicts_csv:
         _write_csv(metrics.verdicts, args.verdicts_csv)
-    if args.out:
-        write_json(args.out, metrics.summary)
+    if args.out_file:
+        write_json(args.out_file, metrics.summary)
     print(table_text(metrics.summary))
 
 
@@ -89,21 +93,21 @@ def _settings(args: argparse.Namespace) -> "MetricsSettings":
         raise UserError(f"--max-seconds: {error}") from error
 
 
-def _read(path: str, processes: int, rejected: str | None = None) -> "tuple[CrystalTable, list[Rejected]]":
+def _read(path: Path, processes: int, rejected: Path | None = None) -> "tuple[CrystalTable, list[Rejected]]":
     """Crystals of a crystal table or of any other readable form, and those that are none."""
     from unimat import crystal_table
 
-    if rejected or Path(path).suffix == ".parquet":
+    if rejected or path.suffix == ".parquet":
         return crystal_table.read(path), crystal_table.read_rejected(rejected) if rejected else []
     from unimat.materials.ingest import read_crystals
 
-    return read_crystals(Path(path), None, processes)
+    return read_crystals(path, None, processes)
 
 
-def _write_csv(table: "pa.Table", path: str) -> None:
+def _write_csv(table: "pa.Table", path: Path) -> None:
     import pyarrow.csv
 
-    from unimat.files import written_whole
+    from unimat.files import whole_file
 
-    with written_whole(path) as unfinished:
+    with whole_file(path) as unfinished:
         pyarrow.csv.write_csv(table, unfinished)

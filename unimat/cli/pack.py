@@ -8,10 +8,13 @@ missing. Equal input gives equal bytes.
 
 import argparse
 from pathlib import Path
+from typing import Any
+
+from unimat.cli._outputs import OutFolder, add_force, add_out_file, add_out_folder, note_renamed
 
 EXAMPLE = (
     "unimat pack --encoded encoded --model-settings '{\"channels\": 64}' --settings '{\"steps\": 2000}' "
-    "--work work --device gpu --out run.tar.gz"
+    "--work work --device gpu --out-file run.tar.gz"
 )
 
 
@@ -30,10 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="wheels to go along, for what is missing there")
     parser.add_argument("--limit", type=float, metavar="MIB", help="warn above this size")
-    parser.add_argument("--name", help="of the folder in the archive (default: the archive's)")
-    parser.add_argument(
-        "--out", required=True, type=Path, metavar="ARCHIVE", help=".tar, .tar.gz, or a folder without such an ending"
-    )
+    parser.add_argument("--name", metavar="NAME", help="of the folder in the archive (default: the archive's)")
+    out = parser.add_mutually_exclusive_group(required=True)
+    add_out_file(out, "ARCHIVE", ".tar or .tar.gz to write")
+    add_out_folder(out, "folder to write in place of an archive", by="pack", names=(), action=_OutFolder)
+    add_force(parser)
+
+
+class _OutFolder(OutFolder):
+    """--out, which was the flag for archives, too."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if is_archive(values):
+            note_renamed(namespace, f"{parser.prog}: warning: --out of an archive is now --out-file")
+            namespace.out_file = values
+        else:
+            super().__call__(parser, namespace, values, option_string)
+
+
+def is_archive(path: Path) -> bool:
+    return path.suffix in (".tar", ".gz", ".tgz", ".xz", ".bz2", ".zst", ".zip")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -42,9 +61,9 @@ def run(args: argparse.Namespace) -> None:
     from unimat.model.settings import TrainSettings
     from unimat.settings import given, load_settings
 
-    train = load_settings(TrainSettings, args.settings, "train")
+    train, out = load_settings(TrainSettings, args.settings, "train"), args.out_file or args.out
     packed = Packed(
-        name=args.name or args.out.name.split(".")[0],
+        name=args.name or out.resolve().name.split(".")[0],
         model=model_settings_of(args.model_settings, train.initial),
         train=train,
         sets=given(args.sets, "sets") or {"generated": {}},
@@ -55,4 +74,4 @@ def run(args: argparse.Namespace) -> None:
         wheels=args.wheels,
         device=args.device,
     )
-    say_size(pack(packed, args.out), args.out, args.limit)
+    say_size(pack(packed, out, args.force), out, args.limit)

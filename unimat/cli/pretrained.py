@@ -7,6 +7,8 @@ licence its parameters are. Nothing is downloaded: parameters and cards are part
 
 import argparse
 
+from unimat.cli._outputs import add_force, add_out_folder
+
 EXAMPLE = "unimat pretrained perov_5"
 
 
@@ -18,9 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the sections encode and model of a configuration that fit the model, to train on from it",
     )
-    asked.add_argument(
-        "--out", metavar="DIR", help="write model.npz, training.json and history.csv there, as a training would"
-    )
+    add_out_folder(asked, "write model.npz, training.json and history.csv there, as a training would", by="pretrained")
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
         return
     card = pretrained.card_of(args.name)
     if args.out:
-        pretrained.copy_into(args.name, args.out)
+        pretrained.copy_into(args.name, args.out, args.force)
     elif args.sections:
         print(model_card.settings_text(pretrained.sections(card)), end="")
     else:

@@ -11,6 +11,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from unimat.cli._outputs import add_force, add_out_folder
+
 EXAMPLE = (
     "unimat publish --model results/mine/model/model.npz --training results/mine/model/training.json "
     "--data-card results/mine/dataset/card.json --metrics results/mine/sets/generated/metrics.json "
@@ -21,23 +23,34 @@ logger = logging.getLogger("unimat.publish")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="NPZ", help="model.npz of `unimat train`")
+    parser.add_argument("--model", required=True, type=Path, metavar="NPZ", help="model.npz of `unimat train`")
     parser.add_argument("--name", required=True, metavar="NAME", help="small letters, digits and underscores")
     parser.add_argument("--licence", required=True, metavar="TEXT", help="licence of the parameters, e.g. Apache-2.0")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for NAME.npz and NAME.json")
+    add_out_folder(
+        parser,
+        "folder for NAME.npz and NAME.json",
+        by="publish",
+        names=_files,
+        beside=("*.npz", "*.json"),
+        required=True,
+    )
+    add_force(parser)
     parser.add_argument(
         "--training",
+        type=Path,
         metavar="JSON",
         help="training.json, for the time it took; the losses are of history.csv beside it",
     )
     parser.add_argument(
         "--data-card",
+        type=Path,
         metavar="JSON",
         help="card.json of `unimat ingest`; without it, the published dataset that --result names",
     )
     judged = parser.add_mutually_exclusive_group()
-    judged.add_argument("--result", metavar="JSON", help="reproduction result of the run")
-    judged.add_argument("--metrics", metavar="JSON", help="metrics.json of a set that the model generated")
+    judged.add_argument("--result", type=Path, metavar="JSON", help="reproduction result of the run")
+    metrics = "metrics.json of a set that the model generated"
+    judged.add_argument("--metrics", type=Path, metavar="JSON", help=metrics)
     parser.add_argument(
         "--check",
         type=int,
@@ -59,6 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _files(args: argparse.Namespace) -> list[str]:
+    return [f"{args.name}.npz", f"{args.name}.json"]
+
+
 def run(args: argparse.Namespace) -> None:
     from unimat.files import read_json
     from unimat.model.publishing import learning_curve, publish
@@ -72,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
         settings = read_json(beside).get("settings") if beside.exists() else None
         result = {"generation": {"metrics": read_json(args.metrics), "settings": settings}}
     if args.training and not result.get("learning_curve"):
-        result["learning_curve"] = learning_curve(Path(args.training).with_name("history.csv"))
+        result["learning_curve"] = learning_curve(args.training.with_name("history.csv"))
     data = read_json(args.data_card) if args.data_card else published_dataset(result)
     check = load_settings(SampleSettings, {"n": args.check}, "--check") if args.check else None
     sampling = {
@@ -80,7 +97,9 @@ def run(args: argparse.Namespace) -> None:
         for name, text in (("sample", args.sample), ("sample_of_composition", args.sample_composition))
         if text
     }
-    card = publish(args.model, args.out, args.name, args.licence, data, training, result, args.failure, check, sampling)
+    card = publish(
+        args.model, args.out, args.name, args.licence, data, training, result, args.failure, check, sampling, args.force
+    )
     logger.info("%s/%s.npz: %d bytes, sha256 %s", args.out, args.name, card["file"]["bytes"], card["file"]["sha256"])
 
 

@@ -10,6 +10,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from unimat.cli._outputs import add_force, add_out_folder
+
 EXAMPLE = (
     """unimat reference --settings '{"reference": {"kind": "set", "set": "phases"}}' """
     "--relaxed sets/phases/relaxed.parquet --out hull"
@@ -17,7 +19,7 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--settings", help="hull settings: JSON text, or a JSON or YAML file")
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help="hull settings: JSON text, or a JSON or YAML file")
     parser.add_argument(
         "--relaxed",
         action="append",
@@ -25,8 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[SET=]FILE",
         help="relaxed crystal table, for a reference of kind `set`; once for each such set of a combined reference",
     )
-    parser.add_argument("--processes", type=int, default=2, help="processes that correct energies (default: 2)")
-    parser.add_argument("--out", required=True, type=Path, help="folder for reference.parquet and reference.json")
+    processes = "processes that correct energies (default: 2)"
+    parser.add_argument("--processes", type=int, default=2, metavar="N", help=processes)
+    add_out_folder(parser, "folder for reference.parquet and reference.json", by="reference", required=True)
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -34,14 +38,16 @@ def run(args: argparse.Namespace) -> None:
     from unimat.materials import reference
     from unimat.materials.references.build import build, summary
     from unimat.materials.stability_settings import HullSettings
+    from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 
     chosen = load_settings(HullSettings, args.settings, "hull").reference
     relaxed = dict(_named(text, chosen.set) for text in args.relaxed)
     built = build(chosen, relaxed, args.processes)
-    reference.write(built, args.out / "reference.parquet")
     about = summary(built)
-    write_json(args.out / "reference.json", about)
+    with whole_folder(args.out, "reference", last="reference.json", force=args.force) as new:
+        reference.write(built, new / "reference.parquet")
+        write_json(new / "reference.json", about)
     logging.getLogger("unimat.reference").info(
         "hull reference %r: %d phases of %d elements, %d shifted, %d left out -> %s",
         built.name, len(built.entries), len(about["elements"]), about["n_shifted"], about["n_dropped"], args.out,

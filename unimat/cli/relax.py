@@ -9,16 +9,19 @@ import logging
 import os
 from pathlib import Path
 
-EXAMPLE = "unimat relax --crystals sets/mine/crystals.parquet --work work/mine --out sets/mine/relaxed.parquet"
+from unimat.cli._outputs import add_out_file, add_work
+
+EXAMPLE = "unimat relax --crystals sets/mine/crystals.parquet --work work/mine --out-file sets/mine/relaxed.parquet"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, help="crystal table of the set")
-    parser.add_argument("--shard", default="1/1", help="which part of it, as k/n (default: all)")
-    parser.add_argument("--settings", help="relax settings: JSON text, or a JSON or YAML file")
-    parser.add_argument("--work", required=True, type=Path, help="folder for results as they finish; kept")
-    parser.add_argument("--cache", type=Path, help="folder of results that runs share: read first, added to at the end")
-    parser.add_argument("--out", required=True, type=Path, help="relaxed crystal table to write")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the set")
+    parser.add_argument("--shard", default="1/1", metavar="K/N", help="which part of it, as k/n (default: all)")
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help="relax settings: JSON text, or a JSON or YAML file")
+    add_work(parser, "folder for results as they finish; kept", by="relax --work", required=True)
+    cache = "folder of results that runs share: read first, added to at the end"
+    add_work(parser, cache, "--cache", by="relax --work")
+    add_out_file(parser, "PARQUET", "relaxed crystal table to write", old=("--out",), required=True)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -35,6 +38,6 @@ def run(args: argparse.Namespace) -> None:
     table, labels = shard_of(crystal_table.read(args.crystals), args.shard), labels_of(args.crystals)
     shard = f"{labels['set']}-{args.shard.replace('/', 'of')}"
     relaxed = relax_shard(table, settings, args.work, shard, labels, args.cache)
-    crystal_table.write(relaxed, args.out)
+    crystal_table.write(relaxed, args.out_file)
     converged = int(relaxed.column("converged").sum()) if len(relaxed) else 0
-    logging.getLogger("unimat.relax").info("%d of %d crystals converged -> %s", converged, len(relaxed), args.out)
+    logging.getLogger("unimat.relax").info("%d of %d crystals converged -> %s", converged, len(relaxed), args.out_file)

@@ -8,21 +8,30 @@ import argparse
 import logging
 from pathlib import Path
 
-EXAMPLE = "unimat report --run-dir results/demo --out results/demo/report.html --headline results/demo/headline.json"
+from unimat.cli._outputs import add_force, add_out_file, add_out_folder
+
+EXAMPLE = (
+    "unimat report --run-dir results/demo --out-file results/demo/report.html --headline results/demo/headline.json"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run-dir", required=True, type=Path, help="folder of the run, e.g. results/demo")
-    parser.add_argument("--settings", help="report settings: JSON text, or a JSON or YAML file")
-    parser.add_argument("--config", type=Path, help="YAML or JSON file of the run's configuration, to show on the page")
-    parser.add_argument("--benchmarks", type=Path, help="Snakemake's folder of benchmarks, for times of the stages")
-    parser.add_argument("--out", required=True, type=Path, help="HTML page to write")
-    parser.add_argument("--headline", type=Path, help="JSON file for the headline numbers")
-    parser.add_argument("--figures", type=Path, help="folder for the figures as SVG files of their own")
+    run_dir, settings = "folder of the run, e.g. results/demo", "report settings: JSON text, or a JSON or YAML file"
+    parser.add_argument("--run-dir", required=True, type=Path, metavar="DIR", help=run_dir)
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help=settings)
+    config = "YAML or JSON file of the run's configuration, to show on the page"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=config)
+    benchmarks = "Snakemake's folder of benchmarks, for times of the stages"
+    parser.add_argument("--benchmarks", type=Path, metavar="DIR", help=benchmarks)
+    add_out_file(parser, "HTML", "page to write", old=("--out",), required=True)
+    add_out_file(parser, "JSON", "headline numbers to write", "--headline")
+    add_out_folder(parser, "folder for the figures as SVG files of their own", "--figures", by="report", names=())
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat.files import write_json, write_text, written_whole
+    from unimat.files import write_json, write_text
+    from unimat.outputs import whole_folder
     from unimat.report.headline import as_json, summary
     from unimat.report.page import make_report
     from unimat.report.run_files import read_config, read_run
@@ -33,16 +42,17 @@ def run(args: argparse.Namespace) -> None:
     settings = load_settings(ReportSettings, args.settings, "report")
     files = read_run(args.run_dir)
     config = read_config(args.config) if args.config else None
-    report = make_report(files, settings, args.out, config, args.benchmarks)
+    report = make_report(files, settings, args.out_file, config, args.benchmarks)
     if args.figures:
-        with written_whole(args.figures) as folder:
-            folder.mkdir()
+        with whole_folder(args.figures, "report", complete=True, force=args.force) as folder:
             for name, figure in report.figures.items():
                 (folder / f"{name}.svg").write_text(figure_file(figure), encoding="utf-8")
     if args.headline:
         write_json(args.headline, as_json(report.headlines))
-    write_text(args.out, report.html)
+    write_text(args.out_file, report.html)
     print(summary(files, report.headlines))
     known = sum(each.value is not None for each in report.headlines)
     log = logging.getLogger("unimat.report")
-    log.info("%d of %d headline numbers, %d figures -> %s", known, len(report.headlines), len(report.figures), args.out)
+    log.info(
+        "%d of %d headline numbers, %d figures -> %s", known, len(report.headlines), len(report.figures), args.out_file
+    )

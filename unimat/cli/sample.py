@@ -1,7 +1,8 @@
 """Generate crystals with a trained model.
 
 Writes crystals.parquet, rejected.parquet (tensors that decode to no crystal, with the reason) and sampling.json
-into --out. Crystal i depends on the seed and on i alone. An interrupted command, repeated, goes on where it stopped.
+into --out. Crystal i depends on the seed and on i alone. An interrupted command, repeated, goes on where it stopped. A
+finished set is left as it is, and one of other settings is refused, unless --force.
 
 A published model brings the settings with which it is sampled best (its card tells them); those of --settings go first.
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unimat.cli._job import add_job_arguments, job_flags
+from unimat.cli._outputs import add_force, add_out_folder
 
 EXAMPLE = "unimat sample --model model/model.npz --composition Si4C4 --count 100 --guidance 1 --out sets/generated"
 
@@ -24,17 +26,20 @@ logger = logging.getLogger("unimat.sample")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--model", default="model.npz", metavar="NPZ", help="model.npz of `unimat train` (default: %(default)s)"
+        "--model",
+        type=Path,
+        default=Path("model.npz"),
+        metavar="NPZ",
+        help="model.npz of `unimat train` (default: %(default)s)",
     )
     which.add_argument("--pretrained", metavar="NAME", help="model that ships; `unimat pretrained` lists them")
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="sample section of the configuration")
-    parser.add_argument(
-        "--out", default="generated", metavar="DIR", help="folder of the generated set (default: %(default)s)"
-    )
+    add_out_folder(parser, "folder of the generated set (default: %(default)s)", by="sample", default=Path("generated"))
+    add_force(parser)
     asked = parser.add_argument_group("what to make", "each goes before the same key of --settings")
     asked.add_argument("--count", type=int, metavar="N", help="crystals; with --compositions, of each without a count")
     asked.add_argument("--composition", metavar="FORMULA", help="atoms of the cell, e.g. Li4Fe4P4O16")
-    asked.add_argument("--compositions", metavar="CSV", help="columns formula and, if wanted, count")
+    asked.add_argument("--compositions", type=Path, metavar="CSV", help="columns formula and, if wanted, count")
     asked.add_argument("--chemical-system", metavar="SYMBOLS", help="elements that should occur, e.g. Si-C")
     asked.add_argument(
         "--property",
@@ -61,7 +66,7 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
     given = {
         "n": args.count,
         "composition": args.composition,
-        "compositions": args.compositions,
+        "compositions": str(args.compositions) if args.compositions else None,
         "chemical_system": args.chemical_system,
         "properties": dict(args.property) if args.property else None,
         "guidance": args.guidance,
@@ -100,10 +105,15 @@ def run(args: argparse.Namespace) -> None:
     connect(job_flags(args))
     model = read_model(path)
     settings = load_settings(SampleSettings, with_the_models(asked, path, model.description), "sample")
-    report = sample_into(model, settings, args.out)
+    report = sample_into(model, settings, args.out, args.force)
     if not is_writer():
         return
     logger.info("%d of %d sampled tensors are crystals", report["n_crystals"], report["n_requested"])
     for name, found in report.get("obeyed", {}).items():
         if name != "by_composition":
             logger.info("%s: %d of %d", name.replace("_", " "), found["count"], found["of"])
+    tables, cifs = args.out / "crystals.parquet", args.out.with_name(f"{args.out.resolve().name}_cifs")
+    logger.info("crystals: %s; counts: %s", tables, args.out / "sampling.json")
+    if report["n_rejected"]:
+        logger.info("tensors that are no crystals, with the reason: %s", args.out / "rejected.parquet")
+    logger.info("CIF files of them: unimat convert %s %s", tables, cifs)

@@ -11,6 +11,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unimat.cli._outputs import add_force, add_out_folder
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -23,12 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--judged",
         required=True,
         type=Path,
+        metavar="DIR",
         help="folder of the judged set: stability.parquet, relaxed.parquet, and crystals.parquet for `start: initial`",
     )
-    parser.add_argument("--settings", help="options of a set from: screen; JSON text, or a JSON or YAML file")
-    parser.add_argument("--relax", help="relax settings of the engine to come, for the estimate: JSON text, or a file")
-    parser.add_argument("--processes", type=int, default=1, help="that compare crystals, for `unique` (default: 1)")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the set that was chosen")
+    settings = "options of a set from: screen; JSON text, or a JSON or YAML file"
+    parser.add_argument("--settings", metavar="FILE_OR_JSON", help=settings)
+    relax = "relax settings of the engine to come, for the estimate: JSON text, or a file"
+    parser.add_argument("--relax", metavar="FILE_OR_JSON", help=relax)
+    processes = "that compare crystals, for `unique` (default: 1)"
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help=processes)
+    add_out_folder(parser, "folder for the set that was chosen", by="screen", required=True)
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from unimat.materials.relax.settings import RelaxSettings
     from unimat.materials.screen import read_judged, screened
     from unimat.materials.screen_settings import ScreenSettings
+    from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 
     settings = load_settings(ScreenSettings, args.settings, "screen")
@@ -50,10 +58,11 @@ def run(args: argparse.Namespace) -> None:
         return frame, total(frame, relax, settings.estimate)
 
     choice = screened(judged, settings, estimator, args.processes)
-    crystal_table.write(choice.crystals, args.out / "crystals.parquet")
-    crystal_table.write_rejected([], args.out / "rejected.parquet")
-    write_csv(choice.estimate, args.out / "core_hours.csv")
-    write_json(args.out / "screen.json", {"set": args.out.resolve().name} | choice.summary)
+    with whole_folder(args.out, "screen", force=args.force) as new:
+        crystal_table.write(choice.crystals.with_metadata(made_by="screen"), new / "crystals.parquet")
+        crystal_table.write_rejected([], new / "rejected.parquet")
+        write_csv(choice.estimate, new / "core_hours.csv")
+        write_json(new / "screen.json", {"set": args.out.resolve().name} | choice.summary)
     log = logging.getLogger("unimat.screen")
     log.info("estimate of what was chosen\n%s", table_text(_chosen(choice.estimate), choice.summary["core_hours"]))
     for reason in choice.summary["left_out"]:

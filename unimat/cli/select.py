@@ -7,14 +7,17 @@ import argparse
 import logging
 from pathlib import Path
 
+from unimat.cli._outputs import add_force, add_out_folder
+
 EXAMPLE = "unimat select --crystals dataset/test.parquet --take 200 --seed 0 --out sets/test"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, help="crystal table to choose from")
-    parser.add_argument("--out", required=True, type=Path, help="folder for crystals.parquet and rejected.parquet")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table to choose from")
+    add_out_folder(parser, "folder for crystals.parquet and rejected.parquet", by="select", required=True)
+    add_force(parser)
     parser.add_argument("--take", type=int, metavar="N", help="draw N rows without replacement (all if fewer)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw (default: 0)")
     parser.add_argument("--lowest-per-composition", type=int, metavar="K", help="keep the K lowest of each formula")
     parser.add_argument("--rank-by", metavar="COLUMN", help="what is to be low, e.g. energy_per_atom")
 
@@ -23,6 +26,7 @@ def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.errors import UserError
     from unimat.materials.select import lowest_per_composition, take_rows
+    from unimat.outputs import whole_folder
 
     for flag, value in (("--take", args.take), ("--lowest-per-composition", args.lowest_per_composition)):
         if value is not None and value < 1:
@@ -38,6 +42,7 @@ def run(args: argparse.Namespace) -> None:
             log.warning("--take %d: there are only %d rows, all are taken", args.take, len(chosen))
         chosen = take_rows(chosen, args.take, args.seed)
     # What was chosen is the whole of this set, whatever its source was made from.
-    crystal_table.write(chosen.with_metadata(n_requested=len(chosen)), args.out / "crystals.parquet")
-    crystal_table.write_rejected([], args.out / "rejected.parquet")
+    with whole_folder(args.out, "select", force=args.force) as new:
+        crystal_table.write(chosen.with_metadata(n_requested=len(chosen), made_by="select"), new / "crystals.parquet")
+        crystal_table.write_rejected([], new / "rejected.parquet")
     log.info("%d of %d crystals -> %s", len(chosen), len(table), args.out)

@@ -14,8 +14,10 @@ writes. They find each other by themselves in a Slurm step of several tasks and 
 import argparse
 import logging
 import sys
+from pathlib import Path
 
 from unimat.cli._job import add_job_arguments, job_flags
+from unimat.cli._outputs import add_force, add_out_folder, add_work
 
 EXAMPLE = (
     "unimat train --encoded encoded --model-settings '{\"channels\": 64}' --settings '{\"steps\": 2000}' "
@@ -26,7 +28,7 @@ logger = logging.getLogger("unimat.train")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--encoded", required=True, metavar="DIR", help="folder of the encoded dataset")
+    parser.add_argument("--encoded", required=True, type=Path, metavar="DIR", help="folder of the encoded dataset")
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="train section of the configuration")
     parser.add_argument("--model-settings", metavar="FILE_OR_JSON", help="model section of the configuration")
     parser.add_argument(
@@ -34,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the paper's own form of every choice; refuses a key that contradicts it",
     )
-    parser.add_argument("--work", required=True, metavar="DIR", help="working folder, kept between attempts")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the trained model")
+    add_work(parser, "working folder, kept between attempts", by="train --work", required=True)
+    add_out_folder(parser, "folder of the trained model", by="train", required=True)
+    add_force(parser)
     parser.add_argument("--fresh", action="store_true", help="forget the working folder's checkpoints")
     add_job_arguments(parser)
 
@@ -56,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     model_settings = model_settings_of(sections["model"], settings.initial)
     connect(job_flags(args))
     try:
-        report = train(args.encoded, model_settings, settings, args.work, args.out, args.fresh)
+        report = train(args.encoded, model_settings, settings, args.work, args.out, args.fresh, args.force)
     except Interrupted as stop:
         logger.warning("%s", stop)
         sys.exit(EXIT_CODE)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from unimat.files import written_whole
+from unimat.files import whole_file
 
 SHOWN = 40  # rows of a table in text; all are in the CSV
 
@@ -41,5 +41,5 @@ def hours_text(hours: float) -> str:
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
     """Write every crystal's row, whole or not at all."""
-    with written_whole(path) as unfinished:
+    with whole_file(path) as unfinished:
         frame.to_csv(unfinished, index=False)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from unimat.errors import UserError
-from unimat.files import git_blob_id, read_json, sha256, write_json, written_whole
+from unimat.files import git_blob_id, read_json, sha256, whole_file, write_json
 from unimat.materials.checksums import RECORD, expected, matches, record, recorded, refuse_impostors
 from unimat.materials.datasets import Dataset, OtherForm, PublishedFile
 from unimat.materials.download import ELSEWHERE, download
 from unimat.materials.mirrors import Local, copy, copy_checked, local_files
+from unimat.outputs import folder_to_write
 
 MANIFEST = "manifest.json"
 log = logging.getLogger("unimat.fetch")
@@ -25,6 +26,7 @@ def fetch_dataset(
     out: str | Path,
     mirror: str | Path | None = None,
     files: Mapping[str, str | Path] | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Manifest of `dataset`'s files in folder `out`, which are copied from a mirror or downloaded if not there yet.
 
@@ -37,14 +39,16 @@ def fetch_dataset(
             UNIMAT_DATA_DIR if None.
         files: local files under any names, by key (a split; table or structures for GNoME). They are taken even if
             they are not the publisher's, with a warning.
+        force: replace files of the same names that this function did not bring.
 
     Raises:
-        UserError: on a missing mirror, a wrong checksum, or a download that fails.
+        UserError: on a missing mirror, a wrong checksum, a download that fails, or a file in `out` of the same name as
+            one to fetch that is another one and was not fetched.
     """
-    out = Path(out)
+    out = folder_to_write(out)
     if dataset.notice:
         log.warning("%s", dataset.notice)
-    fetch = _Fetch(dataset, out, local_files(dataset, mirror, files), _previous(out))
+    fetch = _Fetch(dataset, out, local_files(dataset, mirror, files), _previous(out), force)
     entries = [fetch.entry(file) for file in dataset.files]
     manifest = {
         "format": 1,
@@ -83,6 +87,7 @@ class _Fetch:
     out: Path
     local: Local
     previous: Mapping[str, Mapping[str, Any]]
+    force: bool = False
 
     def entry(self, file: PublishedFile) -> dict[str, Any]:
         """The manifest's entry of `file`, once it is in the folder."""
@@ -94,6 +99,7 @@ class _Fetch:
             return self._there(target, file)
         if file.member:
             return self._unpacked(file, target)
+        self._refuse_other(target)
         if found := self.local.named(file.name):
             copy_checked(found, target, self._held(file))
             return self._done(target, file, f"mirror: {self.dataset.name}/{file.name}", verified=file.has_checksum)
@@ -102,6 +108,15 @@ class _Fetch:
                 return self._other_form(file, form, found)
         checked = download(self._held(file), target, remedy=self._remedy(file))
         return self._done(target, file, file.url, verified=bool(checked))
+
+    def _refuse_other(self, target: Path) -> None:
+        """Raise UserError if a file is there that was not fetched."""
+        ours = target.name in self.previous or recorded(self.out, target.name) is not None
+        if target.exists() and not ours and not self.force:
+            raise UserError(
+                f"{target} is there already, is not the publisher's file and was not fetched; move it, or say --force"
+                " to replace it"
+            )
 
     def _held(self, file: PublishedFile) -> PublishedFile:
         """`file` with the checksum of its first fetch, if the publisher gives none."""
@@ -120,7 +135,9 @@ class _Fetch:
     def _by_hand(self, file: PublishedFile, given: Path) -> dict[str, Any]:
         verified = file.has_checksum and not file.member and matches(given, file)
         target = self.out / (file.name if verified else f"{file.key}{_suffix(given)}")
-        copy(given, target)
+        if not (target.is_file() and sha256(target) == sha256(given)):
+            self._refuse_other(target)
+            copy(given, target)
         if verified:
             return self._done(target, file, f"given: {given}", verified=True)
         if file.has_checksum:
@@ -131,6 +148,7 @@ class _Fetch:
     def _other_form(self, file: PublishedFile, form: OtherForm, found: Path) -> dict[str, Any]:
         target = self.out / form.name
         if not (target.is_file() and sha256(target) == sha256(found)):
+            self._refuse_other(target)
             copy_checked(found, target, PublishedFile(form.name, file.key, file.url))
         source = f"mirror: {self.dataset.name}/{form.name}"
         if not form.note:
@@ -143,10 +161,13 @@ class _Fetch:
         archive, packed = self.out / name, dataclasses.replace(file, name=name, member=None)
         found = self.local.named(name)
         source = f"mirror: {self.dataset.name}/{name}" if found else file.url
-        if found:
-            copy_checked(found, archive, packed)
-        elif not _is_there(archive, packed):
-            download(packed, archive)
+        if not _is_there(archive, packed):
+            self._refuse_other(archive)
+            if found:
+                copy_checked(found, archive, packed)
+            else:
+                download(packed, archive)
+        self._refuse_other(target)
         _unpack(archive, file.member or "", target)
         return self._done(target, file, f"{source}: {file.member}", verified=True)
 
@@ -177,7 +198,7 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
         with (
             zipfile.ZipFile(archive) as opened,
             opened.open(member) as packed,
-            written_whole(target) as unfinished,
+            whole_file(target) as unfinished,
             unfinished.open("wb") as stream,
         ):
             shutil.copyfileobj(packed, stream)

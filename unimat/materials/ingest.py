@@ -22,6 +22,7 @@ from unimat.materials.ingest_settings import SPLITS, ConvertSettings, IngestSett
 from unimat.materials.plan import Plan
 from unimat.materials.sources import plan_of_path
 from unimat.materials.splits import draw_splits, move_val_to_train
+from unimat.outputs import whole_folder
 
 _NOT_GIVEN = -1
 
@@ -52,7 +53,7 @@ def ingest(plan: Plan, settings: IngestSettings, out: Path, n_processes: int = 1
 
     Raises:
         UserError: if no crystal can be used, a split that the sources give is empty, or a given split is asked for
-            and the sources have none.
+            and the sources have none; as `outputs.whole_folder`.
     """
     checks = Checks(
         settings.min_distance,
@@ -62,19 +63,18 @@ def ingest(plan: Plan, settings: IngestSettings, out: Path, n_processes: int = 1
         settings.symmetry_tolerance,
         plan.fields,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+    with (
+        whole_folder(out, "ingest", last="train.parquet") as new,
+        tempfile.TemporaryDirectory(dir=new.parent) as scratch,
+    ):
         accepted = Path(scratch) / "accepted.parquet"
         given, groups, rejected, n_read = _accept(plan, settings, checks, n_processes, accepted)
         if not len(given):
             raise UserError(_nothing_usable(plan.name, rejected))
         splits, method = _with_val_moved(*_splits(given, groups, settings), settings)
         _refuse_empty(plan, splits, n_read)
-        _deal(accepted, splits, plan, Path(scratch))
-        out.mkdir(exist_ok=True)
-        crystal_table.write_rejected(rejected, out / "rejected.parquet")
-        for split in SPLITS:
-            (Path(scratch) / f"{split}.parquet").replace(out / f"{split}.parquet")
+        _deal(accepted, splits, plan, new)
+        crystal_table.write_rejected(rejected, new / "rejected.parquet")
     n = {split: int((splits == index).sum()) for index, split in enumerate(SPLITS)}
     return Ingested({split: out / f"{split}.parquet" for split in SPLITS}, n, rejected, dict(n_read), method)
 

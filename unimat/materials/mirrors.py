@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unimat.errors import UserError
-from unimat.files import written_whole
+from unimat.files import whole_file
 from unimat.materials.checksums import expected, found, matches, refuse_impostors
 from unimat.materials.download import is_disk_full
 from unimat.materials.published.description import Dataset, PublishedFile
@@ -61,7 +61,7 @@ def copy(source: Path, target: Path) -> None:
     if target.exists() and source.samefile(target):
         return
     try:
-        with written_whole(target) as unfinished:
+        with whole_file(target) as unfinished:
             shutil.copyfile(source, unfinished)
     except OSError as error:
         what = "no space left" if is_disk_full(error) else str(error)

@@ -13,13 +13,14 @@ from pymatgen.io.vasp.inputs import Poscar
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.errors import UserError
-from unimat.files import written_whole
+from unimat.files import whole_file
 from unimat.materials.exports.extxyz import write_extxyz
 from unimat.materials.exports.lemat import write_lemat
 from unimat.materials.exports.mattergen import write_mattergen
 from unimat.materials.exports.optimade import write_optimade
 from unimat.materials.exports.tensors import write_tensors
 from unimat.materials.structures import to_structure
+from unimat.outputs import whole_folder
 
 DIGITS = 16  # of fractional coordinates: enough that a float64 comes back the same
 FORMATS = {
@@ -37,18 +38,27 @@ BY_SUFFIX = {"": "cif", ".cifs": "cif", ".zip": "cif", ".parquet": "parquet", ".
              ".pt": "cdvae", ".json": "optimade"}  # fmt: skip
 
 
-def write_as(table: CrystalTable, path: str | Path, form: str | None = None) -> list[Rejected]:
+def write_as(table: CrystalTable, path: str | Path, form: str | None = None, force: bool = False) -> list[Rejected]:
     """Write `table` to `path` in one of `FORMATS`, whole or not at all; the crystals that the form cannot hold.
 
     Args:
         form: None chooses by the name, see `BY_SUFFIX`: a folder of CIF files for a name without suffix.
+        force: replace files of a folder that this function did not write.
 
     Raises:
-        UserError: if the form is unknown, or two ids give one file name.
+        UserError: if the form is unknown, two ids give one file name, or as `whole_file` and `whole_folder`.
     """
     form = form or form_of(path)
-    with written_whole(path) as unfinished:
+    if makes_folder(path, form):
+        with whole_folder(path, "convert", complete=True, force=force) as new:
+            return _WRITERS[form](table, new)
+    with whole_file(path) as unfinished:
         return _WRITERS[form](table, unfinished)
+
+
+def makes_folder(path: str | Path, form: str) -> bool:
+    """Whether a form is a folder of files under this name."""
+    return form == "mattergen" or (form in ("cif", "poscar") and Path(path).suffix.lower() != ".zip")
 
 
 def form_of(path: str | Path) -> str:
@@ -94,7 +104,6 @@ def _write_texts(table: CrystalTable, path: Path, suffix: str, text_of: Callable
     if path.suffix.lower() == ".zip":
         _write_zip(texts, path)
         return []
-    path.mkdir()
     for name, text in texts:
         (path / name).write_text(text, encoding="utf-8")
     return []

@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from unimat import __version__
 from unimat.errors import UserError
-from unimat.files import existing, written_whole
+from unimat.files import existing, whole_file
 from unimat.model import networks
 from unimat.model.encoded import Encoding
 from unimat.model.networks import Network, Params
@@ -61,7 +61,7 @@ def write_model(path: str | Path, params: Params, description: dict[str, Any], h
     save: Any = np.savez
     if half:
         arrays, save = {name: halved(value) for name, value in arrays.items()}, np.savez_compressed
-    with written_whole(path) as unfinished, unfinished.open("wb") as stream:
+    with whole_file(path) as unfinished, unfinished.open("wb") as stream:
         save(stream, **{DESCRIPTION: np.frombuffer(text.encode(), np.uint8)}, **arrays)
 
 

@@ -17,12 +17,13 @@ import pyarrow as pa
 from unimat import parquet
 from unimat.crystal_table import REJECTED_FIELDS, CrystalTable, Rejected
 from unimat.errors import UserError
-from unimat.files import write_json, written_whole
+from unimat.files import write_json
 from unimat.model import lattice as lattice_forms
 from unimat.model.encoded import SHARDS, EncodedCrystals, Encoding
 from unimat.model.encoding import chosen_grid, encode_table
 from unimat.model.settings import EncodeSettings
 from unimat.model.shards import SHARD_ROWS, SplitWriter
+from unimat.outputs import whole_folder
 from unimat.periodic_table import Grid
 from unimat.progress import Progress, progress
 
@@ -36,31 +37,33 @@ def encode_dataset(
     folder: str | Path,
     shard_rows: int = SHARD_ROWS,
     n_crystals: int | None = None,
+    force: bool = False,
 ) -> Encoding:
-    """Write `<split>/shard-*.arrow`, `rejected.parquet` and, last, `encoding.json` into `folder`.
+    """Write `<split>/shard-*.arrow`, `rejected.parquet` and, last, `encoding.json` into `folder`, all or nothing.
 
     Args:
         tables: the crystals of each split, `train` among them, in parts that fit into memory.
         shard_rows: crystals of a shard; no number depends on it.
         n_crystals: how many there are in all, for the progress bar.
+        force: replace files in `folder` that this function did not write.
 
     Returns:
         What holds for all crystals.
 
     Raises:
-        UserError: on bad settings, or if no crystal of the training split can be used. Other splits may be empty.
+        UserError: on bad settings, if no crystal of the training split can be used (other splits may be empty), or as
+            `outputs.whole_folder`.
     """
     if shard_rows < 1:
         raise UserError(f"encode: a shard must hold at least one crystal, found {shard_rows} shard rows")
-    grid, folder, tally, index = chosen_grid(settings), Path(folder), Tally(), {}
-    (folder / "encoding.json").unlink(missing_ok=True)  # that of an earlier run would not fit the new shards
-    with (
-        progress(total=n_crystals, desc="encode", unit="crystal") as bar,
-        _rejected_table(folder / "rejected.parquet") as reject,
-    ):
-        for split, parts in tables.items():
-            with written_whole(folder / split) as unfinished:
-                writer = SplitWriter(unfinished, shard_rows)
+    grid, tally, index = chosen_grid(settings), Tally(), {}
+    with whole_folder(folder, "encode", last="encoding.json", complete=True, force=force) as new:
+        with (
+            progress(total=n_crystals, desc="encode", unit="crystal") as bar,
+            _rejected_table(new / "rejected.parquet") as reject,
+        ):
+            for split, parts in tables.items():
+                writer = SplitWriter(new / split, shard_rows)
                 for crystals, rejected in _encoded(split, parts, grid, settings, bar):
                     crystals = tally.of_known_lengths(crystals)
                     writer.write(crystals)
@@ -68,8 +71,8 @@ def encode_dataset(
                     tally.add(split, crystals, rejected)
                 tally.finish(split)
                 index[split] = dataclasses.asdict(writer.finish())
-    encoding = tally.encoding(grid, settings)
-    write_json(folder / "encoding.json", {**encoding.to_json(), SHARDS: index})
+        encoding = tally.encoding(grid, settings)
+        write_json(new / "encoding.json", {**encoding.to_json(), SHARDS: index})
     return encoding
 
 

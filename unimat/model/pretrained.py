@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from unimat.errors import UserError
-from unimat.files import existing, read_json, write_json, write_text, written_whole
+from unimat.files import existing, read_json, write_json, write_text
 from unimat.model.settings import EncodeSettings, ModelSettings
+from unimat.outputs import whole_folder
 from unimat.periodic_table import Grid, grid_of_elements
 from unimat.settings import as_dict, load_settings
 
@@ -122,23 +123,26 @@ def _said_of_grid(keys: set[str], encode: dict[str, Any], most: int) -> tuple[se
     return keys - free - ({"max_atoms"} if (encode["max_atoms"] or 0) >= most else set()), encode
 
 
-def copy_into(name: str, out: str | Path) -> None:
+def copy_into(name: str, out: str | Path, force: bool = False) -> None:
     """Write what a training would: `training.json`, `history.csv` of the card's learning curve and, last, `model.npz`.
 
     The file says then what the card says of its data, licence and sampling.
 
+    Args:
+        force: replace files in `out` that this function did not write.
+
     Raises:
-        UserError: as `card_of`.
+        UserError: as `card_of` and `whole_folder`.
     """
     from unimat.model.lineage import of_card, told
 
-    path, card, out = model_file(name), card_of(name), Path(out)
+    path, card = model_file(name), card_of(name)
     about = {key: value for key, value in of_card(card).items() if key in ("licence", "dataset", "initial")}
-    write_json(out / "training.json", {**card["training"], "pretrained": card["name"], **about})
     text = io.StringIO()
     writer = csv.DictWriter(text, CURVE_COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({**row, "step": int(row["step"])} for row in card.get("learning_curve") or [])
-    write_text(out / "history.csv", text.getvalue())
-    with written_whole(out / "model.npz") as unfinished:
-        unfinished.write_bytes(told(path.read_bytes(), card))
+    with whole_folder(out, "pretrained", last="model.npz", force=force) as new:
+        write_json(new / "training.json", {**card["training"], "pretrained": card["name"], **about})
+        write_text(new / "history.csv", text.getvalue())
+        (new / "model.npz").write_bytes(told(path.read_bytes(), card))

@@ -13,6 +13,7 @@ from unimat.model.lineage import how
 from unimat.model.pretrained import CARD_FORMAT, CURVE_COLUMNS, card_beside
 from unimat.model.rounding import agreement
 from unimat.model.settings import SampleSettings
+from unimat.outputs import whole_folder
 
 POINTS = 200  # of a learning curve
 SAMPLING = ("sample", "sample_of_composition")
@@ -32,6 +33,7 @@ def publish(
     failures: list[str] | None = None,
     check: SampleSettings | None = None,
     sampling: Mapping[str, Mapping[str, Any]] | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Write `NAME.npz` and, last, `NAME.json` into the folder `out`; the card.
 
@@ -46,6 +48,7 @@ def publish(
             compositions, `sample_of_composition`; None takes those of the crystals that `result` judges, or of the
             model that its training began with.
         check: crystals to draw with the model and with the published file, for the card to say how far they lie apart.
+        force: replace files of these names that this function did not write.
 
     Raises:
         UserError: on a name that no file or command line would like, a broken model, or a training or a result of
@@ -62,27 +65,28 @@ def publish(
     sampling = {key: how(values) for key, values in chosen.items()}
     kept = {key: data[key] for key in ABOUT_DATA if data.get(key) is not None}
     own = {"pretrained": name, "licence": licence, "dataset": kept, **sampling}
-    path = Path(out) / f"{name}.npz"
-    write_model(path, found.params, {**found.description, **own}, half=True)
-    read_model(path)  # what ships can be read
-    card = {
-        "format": CARD_FORMAT,
-        "name": name,
-        "licence": licence,
-        "file": {"stored": "float16", "bytes": path.stat().st_size, "sha256": sha256(path)},
-        "rounding": agreement(model, path, check) if check else None,
-        "data": kept,
-        "initial": found.description.get("initial"),
-        "settings": {"encode": encode_settings(found), "model": about["settings"]["model"], **sampling},
-        "training": {key: about[key] for key in ABOUT_TRAINING if key in about},
-        "cost": _cost(result.get("training") or {}, about),
-        "generation": result.get("generation"),
-        "prediction": result.get("prediction"),
-        "failures": list(failures or []),
-        "notes": result.get("notes") or [],
-        "learning_curve": result.get("learning_curve") or [],
-    }
-    write_json(card_beside(path), card)
+    with whole_folder(out, "publish", last=f"{name}.json", force=force) as new:
+        path = new / f"{name}.npz"
+        write_model(path, found.params, {**found.description, **own}, half=True)
+        read_model(path)  # what ships can be read
+        card = {
+            "format": CARD_FORMAT,
+            "name": name,
+            "licence": licence,
+            "file": {"stored": "float16", "bytes": path.stat().st_size, "sha256": sha256(path)},
+            "rounding": agreement(model, path, check) if check else None,
+            "data": kept,
+            "initial": found.description.get("initial"),
+            "settings": {"encode": encode_settings(found), "model": about["settings"]["model"], **sampling},
+            "training": {key: about[key] for key in ABOUT_TRAINING if key in about},
+            "cost": _cost(result.get("training") or {}, about),
+            "generation": result.get("generation"),
+            "prediction": result.get("prediction"),
+            "failures": list(failures or []),
+            "notes": result.get("notes") or [],
+            "learning_curve": result.get("learning_curve") or [],
+        }
+        write_json(card_beside(path), card)
     return card
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from unimat import crystal_stream, crystal_table
 from unimat.crystal_table import Crystal, CrystalTable, Rejected, from_crystals
 from unimat.errors import CrystalRejected, UserError
-from unimat.files import read_json, write_json, written_whole
+from unimat.files import read_json, write_json
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import Model, versions
 from unimat.model.compact import sampling as compact
@@ -28,11 +28,16 @@ from unimat.model.requests import Requests, requested_slots, requests_of
 from unimat.model.sampling import batch_size, batches_of, denoised_batches
 from unimat.model.settings import SampleSettings
 from unimat.model.tensors import Decoded
+from unimat.outputs import new_folder, refuse_replacing, whole_folder
 from unimat.periodic_table import SYMBOLS
-from unimat.settings import as_dict
+from unimat.settings import as_dict, differences
 
 logger = logging.getLogger("unimat.sample")
 
+FILES = ("rejected.parquet", "sampling.json", "crystals.parquet")  # of a finished set, in the order of writing
+UNFINISHED = f".sampling-{'[0-9a-f]' * 16}"  # working folders within that of a set
+MADE_OF = "fingerprint"  # key of the report: SHA-256 of all that the set depends on
+SHOWN = 3  # settings that differ, in an error
 # Counts of a set by what is counted, e.g. ("n_atoms", "8") or ("obeyed", "Si4C4", "same_composition").
 Tally = collections.Counter[tuple[str, ...]]
 
@@ -62,19 +67,29 @@ def sample(model: Model, settings: SampleSettings) -> tuple[CrystalTable, list[R
     return _table(crystals, settings, requests), rejected, _report(tally, model, settings, requests)
 
 
-def sample_into(model: Model, settings: SampleSettings, out: str | Path) -> dict[str, Any]:
+def sample_into(model: Model, settings: SampleSettings, out: str | Path, force: bool = False) -> dict[str, Any]:
     """Write `rejected.parquet`, `sampling.json` and, last, `crystals.parquet` into the folder `out`; the report.
 
     Every batch is kept in a working folder within `out` as soon as it is made, and a call that is repeated after an
     interruption goes on behind the last one. Other settings, another model or another CSV of compositions start anew.
+    A set that is finished already is left as it is.
+
+    Args:
+        force: replace what is in `out`, whoever made it.
 
     In a job of several processes (`distributed.connect`) all call this with a folder that all of them see: each makes
     every so many-th batch on its own devices, and process 0 puts them together.
 
     Raises:
-        UserError: as `requests_of`; if `out` is not the same folder for all processes.
+        UserError: as `requests_of`; if `out` holds a finished set of other settings, model or compositions, or files
+            that are no set's; if it is not the same folder for all processes.
     """
     requests, out = requests_of(settings, model), Path(out)
+    made_of = fingerprint(model, settings, requests)
+    if not force:
+        if finished := _finished(out, settings, made_of):
+            return finished
+        refuse_replacing(out, "sample")
     size = batch_size(settings.batch_size, len(requests), jax.local_device_count())
     ranges = ranges_of(model, len(requests), size)
     work = out / f".sampling-{fingerprint(model, settings, requests, size)[:16]}"
@@ -96,21 +111,44 @@ def sample_into(model: Model, settings: SampleSettings, out: str | Path) -> dict
     if not is_writer():
         return report
     rejected = (row for folder in folders for row in crystal_table.read_rejected(folder / "rejected.parquet"))
-    crystal_table.write_rejected(rejected, out / "rejected.parquet")
-    write_json(out / "sampling.json", report)
-    with crystal_stream.writing(out / "crystals.parquet", _table([], settings, requests)) as writer:
-        for folder in folders:
-            writer.write(crystal_table.read(folder / "crystals.parquet"))
-    for folder in out.glob(".sampling-*"):
+    with whole_folder(out, "sample", last="crystals.parquet", force=force) as new:
+        crystal_table.write_rejected(rejected, new / "rejected.parquet")
+        write_json(new / "sampling.json", report)
+        with crystal_stream.writing(new / "crystals.parquet", _table([], settings, requests)) as writer:
+            for folder in folders:
+                writer.write(crystal_table.read(folder / "crystals.parquet"))
+    for folder in out.glob(UNFINISHED):
         shutil.rmtree(folder)
     return report
 
 
-def fingerprint(model: Model, settings: SampleSettings, requests: Requests, size: int) -> str:
-    """SHA-256 of all that a batch of `size` depends on."""
+def _finished(out: Path, settings: SampleSettings, made_of: str) -> dict[str, Any] | None:
+    """Report of the finished set in `out`, if there is one; UserError if it is another one than is asked for."""
+    if not all((out / name).is_file() for name in FILES):
+        return None
+    report = read_json(out / "sampling.json")
+    if not isinstance(report, dict):
+        return None
+    if report.get(MADE_OF) == made_of:
+        if is_writer():
+            logger.info("the set in %s is finished already; nothing was sampled", out)
+        return report
+    other = differences(as_dict(settings), report.get("settings") or {})
+    why = "; ".join(other[:SHOWN]) or "of another model or other compositions, by its sampling.json"
+    raise UserError(
+        f"{out} holds a finished set, another one than is asked for ({why}); give --out another folder, or say --force"
+        " to replace the set"
+    )
+
+
+def fingerprint(model: Model, settings: SampleSettings, requests: Requests, size: int | None = None) -> str:
+    """SHA-256 of all that a batch of `size` depends on; without a size, of all that the set does."""
     digest = hashlib.sha256()
     asked = [requests.formulas, requests.system, dict(requests.properties)]
-    about = [as_dict(settings), size, asked, as_dict(model.settings), model.encoding.to_json()]
+    chosen = as_dict(settings)
+    if size is None:  # the same crystals in batches of another size, or asked for by a copy of the list
+        del chosen["batch_size"], chosen["compositions"]
+    about = [chosen, size, asked, as_dict(model.settings), model.encoding.to_json()]
     digest.update(json.dumps(about, sort_keys=True).encode())
     for path, value in jax.tree_util.tree_leaves_with_path(model.params):
         digest.update(jax.tree_util.keystr(path).encode())
@@ -119,7 +157,7 @@ def fingerprint(model: Model, settings: SampleSettings, requests: Requests, size
 
 
 def _write_part(part: Part, folder: Path, table: CrystalTable) -> None:
-    with written_whole(folder) as unfinished:
+    with new_folder(folder) as unfinished:
         crystal_table.write(table, unfinished / "crystals.parquet")
         crystal_table.write_rejected(part.rejected, unfinished / "rejected.parquet")
         write_json(unfinished / "tally.json", [[*key, count] for key, count in part.tally.items()])
@@ -131,7 +169,7 @@ def _read_tally(folder: Path) -> Tally:
 
 def _table(crystals: list[Crystal], settings: SampleSettings, requests: Requests) -> CrystalTable:
     fields, n = requests.fields, len(requests)
-    return from_crystals(crystals, fields=fields, name="generated", n_requested=n, seed=settings.seed)
+    return from_crystals(crystals, fields=fields, name="generated", n_requested=n, seed=settings.seed, made_by="sample")
 
 
 def _parts(
@@ -188,6 +226,7 @@ def _report(tally: Tally, model: Model, settings: SampleSettings, requests: Requ
         "elements": _counts(tally, "elements"),
         "settings": as_dict(settings),
         "versions": versions(),
+        MADE_OF: fingerprint(model, settings, requests),
     }
     if model.settings.network != "compact":  # which has no null
         report["near_null_border"] = {"count": near_border, "of": slots, "rate": near_border / slots}

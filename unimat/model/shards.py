@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from unimat.errors import UserError
-from unimat.files import read_json, sha256, written_whole
+from unimat.files import read_json, sha256, whole_file
 from unimat.model.encoded import SHARDS, EncodedCrystals, concatenated, padding
 from unimat.settings import load_settings
 
@@ -135,7 +135,7 @@ def write_shard(crystals: EncodedCrystals, path: Path) -> int:
             flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
         )
     batch = pa.record_batch(columns)
-    with written_whole(path) as unfinished, pa.ipc.new_file(str(unfinished), batch.schema) as writer:
+    with whole_file(path) as unfinished, pa.ipc.new_file(str(unfinished), batch.schema) as writer:
         writer.write_batch(batch)
     return len(crystals)
 

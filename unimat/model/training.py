@@ -45,7 +45,8 @@ from unimat.model.train_state import (
     state_shardings,
 )
 from unimat.model.training_loop import GivenUp, Trainer
-from unimat.model.work_folder import WorkFolder, settings_of_run
+from unimat.model.work_folder import WorkFolder, refuse_other_model, settings_of_run
+from unimat.outputs import whole_folder
 from unimat.settings import as_dict
 
 STREAMS = ("augment", "rotate", "loss", "dropout")
@@ -61,6 +62,7 @@ def train(
     work: str | Path,
     out: str | Path,
     fresh: bool = False,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Train a model and write `history.csv`, `speed.csv`, `training.json` and, last, `model.npz` into `out`.
 
@@ -69,13 +71,15 @@ def train(
     Args:
         encoded: folder of `unimat encode`. work: working folder; training continues from its last checkpoint.
         fresh: forget that checkpoint.
+        force: replace what is in `out`, whoever made it.
 
     Returns:
         The content of `training.json`; its `speed` is the only part that differs between equal runs.
 
     Raises:
-        UserError: on an encoded dataset that is not whole, a working folder of other settings or other data, settings
-            that cannot be shared out among the devices, a full disk, or a loss that is not finite or explodes.
+        UserError: on an encoded dataset that is not whole, a working folder or a finished model in `out` of other
+            settings or other data, settings that cannot be shared out among the devices, a full disk, or a loss that
+            is not finite or explodes.
         Interrupted: after SIGTERM, SIGINT, SIGHUP or the time limit, with a checkpoint saved.
     """
     encoded, out = Path(encoded), Path(out)
@@ -88,7 +92,10 @@ def train(
     sizes = Sizes.of(splits["train"]) if model_settings.network == "compact" else None
     part = (jax.process_index(), jax.process_count(), layout.batch, sizes)
     loader = Loader(splits["train"], encoding.max_atoms, settings.seed, settings.batch_size, *part)
-    folder = WorkFolder(work, settings_of_run(encoding, model_settings, settings, data), fresh)
+    run = settings_of_run(encoding, model_settings, settings, data)
+    if not force:
+        refuse_other_model(out, run)
+    folder = WorkFolder(work, run, fresh)
     try:
         optimizer = make_optimizer(settings)
         state = folder.restore(start.state(initial_state(network, optimizer, settings.seed, layout)))
@@ -122,9 +129,10 @@ def train(
     if OCCUPANCY in params:
         params = {**params, OCCUPANCY: with_sizes(params[OCCUPANCY], Sizes.of(splits["train"]).n_atoms)}
     if is_writer():
-        history.write(out)
-        write_json(out / "training.json", {**report, "speed": speed})
-        write_model(out / "model.npz", params, {**report, "encoding": encoding.to_json(), "data": data})
+        with whole_folder(out, "train", last="model.npz", force=force) as new:
+            history.write(new)
+            write_json(new / "training.json", {**report, "speed": speed})
+            write_model(new / "model.npz", params, {**report, "encoding": encoding.to_json(), "data": data})
     barrier("unimat: the model is written")
     return {**report, "speed": speed}
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,11 @@ import jax.numpy as jnp
 
 from unimat.errors import UserError
 from unimat.files import read_json, write_json
+from unimat.model.checkpoints import read_description
 from unimat.model.distributed import any_process, barrier, is_writer
 from unimat.model.encoded import Encoding
 from unimat.model.settings import ModelSettings, TrainSettings
+from unimat.outputs import refuse_replacing
 from unimat.settings import as_dict, differences
 
 T = TypeVar("T")
@@ -46,8 +49,8 @@ class WorkFolder:
             fresh: throw away what is there.
 
         Raises:
-            UserError: if the folder belongs to a run of other settings, naming each setting that differs; or is
-                another one for each process.
+            UserError: if the folder belongs to a run of other settings, naming each setting that differs; holds files
+                of the same names that no training wrote; or is another one for each process.
         """
         import orbax.checkpoint as ocp  # slow to import, and sampling does without it
 
@@ -74,11 +77,18 @@ class WorkFolder:
             raise UserError(f"{self.path} is not the same folder on every host; give one that all of them share")
 
     def _claim(self, settings: dict[str, Any], fresh: bool) -> None:
+        refuse_replacing(self.path, "train --work", flag="--work", otherwise="or move it")
         if fresh:
-            shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+            for path in self._checkpoints():
+                shutil.rmtree(path, ignore_errors=True)
             (self.path / "settings.json").unlink(missing_ok=True)
         self._refuse_other_settings(settings)
         write_json(self.path / "settings.json", settings)
+
+    def _checkpoints(self) -> list[Path]:
+        """Folders of checkpoints, the half-written ones included, and of nothing else."""
+        found = (self.path / "checkpoints").glob("[0-9]*")
+        return [path for path in found if path.is_dir() and re.fullmatch(r"\d+(\.orbax-checkpoint-tmp.*)?", path.name)]
 
     def _refuse_other_settings(self, settings: dict[str, Any]) -> None:
         record = self.path / "settings.json"
@@ -206,6 +216,36 @@ def settings_of_run(encoding: Encoding, model: ModelSettings, train: TrainSettin
     """What a working folder must agree with: everything that changes the numbers."""
     recipe = {name: value for name, value in as_dict(train).items() if name not in FREE}
     return {"model": as_dict(model), "train": recipe, "encoding": encoding.to_json(), "data": data}
+
+
+def refuse_other_model(out: Path, run: dict[str, Any]) -> None:
+    """Raise UserError if `out` holds a finished model of another run, or files of a model that no training wrote.
+
+    Args:
+        run: of `settings_of_run`.
+    """
+    refuse_replacing(out, "train")
+    path = out / "model.npz"
+    if not path.is_file():
+        return
+    try:
+        found = read_description(path)
+        recipe = {name: value for name, value in found["settings"]["train"].items() if name not in FREE}
+        theirs = {
+            "model": found["settings"]["model"],
+            "train": recipe,
+            "encoding": found["encoding"],
+            "data": found["data"],
+        }
+    except UserError:
+        return  # nothing is lost with a file that cannot be read
+    except (KeyError, AttributeError, TypeError):
+        theirs = {}
+    if other := differences(json.loads(json.dumps(run)), with_defaults(theirs)):
+        raise UserError(
+            f"{out} holds a finished model of another training ({'; '.join(other)}); give --out another folder, or say "
+            "--force to replace the model"
+        )
 
 
 def with_defaults(record: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ rule compare_pair:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=memory("compare_pair"),
-        runtime=minutes("compare_pair"),
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         settings=lambda wildcards: as_json("compare"),
         a=lambda wildcards, input: Path(input.a[0]).parent,
@@ -30,8 +30,8 @@ rule compare_pair:
             --a {params.a:q} \
             --b {params.b:q} \
             --settings {params.settings:q} \
-            --out-json {output.summary:q} \
-            --out-pairs {output.pairs:q} \
+            --out-file {output.summary:q} \
+            --pairs {output.pairs:q} \
             >{log:q} 2>&1
         """
 
@@ -42,4 +42,4 @@ localrules:
 
 rule compare:
     input:
-        [f"results/<run>/compare/{a}_vs_{b}.json" for a, b in configuration.pairs],
+        [f"results/<run>/compare/{a}_vs_{b}.json" for a, b in pairs()],

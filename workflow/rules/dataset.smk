@@ -10,8 +10,8 @@ rule fetch:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=memory("fetch"),
-        runtime=minutes("fetch"),
+        mem_mb=growing(500),
+        runtime=growing(360),
         # No parameter: the same files from another mirror change nothing.
         mirror=mirror_flag(),
     params:
@@ -49,10 +49,10 @@ rule ingest:
         "benchmarks/ingest/<run>.tsv"
     conda:
         "../../environment.yml"
-    threads: cores("ingest")
+    threads: 4
     resources:
-        mem_mb=memory("ingest"),
-        runtime=minutes("ingest"),
+        mem_mb=growing(4000),
+        runtime=growing(480),
     params:
         settings=lambda wildcards: as_json("dataset"),
         files=fetched_folder(),

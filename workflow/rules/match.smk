@@ -16,10 +16,10 @@ rule match_set:
         set=any_of(sets_of("match")),
     conda:
         "../../environment.yml"
-    threads: cores("match_set")
+    threads: 8
     resources:
-        mem_mb=memory("match_set"),
-        runtime=minutes("match_set"),
+        mem_mb=growing(4000),
+        runtime=growing(480),
     params:
         settings=lambda wildcards: as_json("match"),
         samples=lambda wildcards: samples_of_each(wildcards.set),
@@ -33,7 +33,7 @@ rule match_set:
             --set {wildcards.set:q} \
             --settings {params.settings:q} \
             --processes {threads} \
-            --out {output.summary:q} \
+            --out-file {output.summary:q} \
             --pairs {output.pairs:q} \
             >{log:q} 2>&1
         """

@@ -16,10 +16,10 @@ rule md_set:
         set=any_of(sets_of("md")),
     conda:
         "../../environment.yml"
-    threads: cores("md_set")
+    threads: settings["md"].threads
     resources:
-        mem_mb=memory("md_set"),
-        runtime=minutes("md_set"),
+        mem_mb=growing(4000),
+        runtime=growing(480),
     params:
         settings=lambda wildcards: as_json("md"),
         work=f"results/{config['run']}/work/md",
@@ -30,7 +30,7 @@ rule md_set:
             --stability {input.stability:q} \
             --settings {params.settings:q} \
             --work {params.work:q} \
-            --out {output.dynamics:q} \
+            --out-file {output.dynamics:q} \
             --summary {output.summary:q} \
             >{log:q} 2>&1
         """

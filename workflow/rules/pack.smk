@@ -35,7 +35,7 @@ rule pack:
             --sets {params.sets:q} \
             --name {params.name:q} \
             {resources.flags} \
-            --out {params.archive:q} \
+            --out-file {params.archive:q} \
             >{log:q} 2>&1
         cat {log:q}
         """

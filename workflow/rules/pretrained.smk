@@ -14,8 +14,8 @@ rule train:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=memory("pretrained"),
-        runtime=minutes("pretrained"),
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         name=config["pretrained"],
         out=subpath(output.model, parent=True),

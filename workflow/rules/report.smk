@@ -51,8 +51,8 @@ rule report:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=memory("report"),
-        runtime=minutes("report"),
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         settings=lambda wildcards: as_json("report", {"command": command()}),
         run_dir=subpath(output.page, parent=True),
@@ -64,7 +64,7 @@ rule report:
             --settings {params.settings:q} \
             --config {input.config:q} \
             --benchmarks {params.benchmarks:q} \
-            --out {output.page:q} \
+            --out-file {output.page:q} \
             --headline {output.headline:q} \
             --figures {output.figures:q} \
             >{log:q} 2>&1

@@ -17,10 +17,10 @@ rule sample_set:
         set=any_of(sets_from("sample")),
     conda:
         "../../environment.yml"
-    threads: cores("sample_set")
+    threads: 8
     resources:
-        mem_mb=memory("sample_set"),
-        runtime=minutes("sample_set"),
+        mem_mb=growing(8000),
+        runtime=growing(480),
         launcher="",
     params:
         settings=lambda wildcards: as_json("sample", asked_of(wildcards.set)),

@@ -14,8 +14,8 @@ rule select_set:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=memory("select_set"),
-        runtime=minutes("select_set"),
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         rows=lambda wildcards: selection(wildcards.set),
         out=subpath(output.crystals, parent=True),
@@ -37,24 +37,24 @@ rule compositions:
     log:
         "logs/compositions/<run>/{set}.log",
     wildcard_constraints:
-        set=any_of(configuration.made_for_others()),
+        set=any_of(made_for_others()),
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=memory("compositions"),
-        runtime=minutes("compositions"),
+        mem_mb=growing(1000),
+        runtime=growing(10),
     shell:
         r"""
         unimat compositions \
             --crystals {input.crystals:q} \
-            --out {output.formulas:q} \
+            --out-file {output.formulas:q} \
             >{log:q} 2>&1
         """
 
 
 rule convert_set:
     input:
-        crystals=lambda wildcards: str(Path(config["sets"][wildcards.set]["path"]).expanduser()),
+        crystals=lambda wildcards: config["sets"][wildcards.set]["path"],
     output:
         crystals="results/<run>/sets/{set}/crystals.parquet",
         rejected="results/<run>/sets/{set}/rejected.parquet",
@@ -64,10 +64,10 @@ rule convert_set:
         set=any_of(sets_from("file")),
     conda:
         "../../environment.yml"
-    threads: cores("convert_set")
+    threads: 4
     resources:
-        mem_mb=memory("convert_set"),
-        runtime=minutes("convert_set"),
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=lambda wildcards: as_json("convert", config["sets"][wildcards.set]),
     shell:
@@ -96,10 +96,10 @@ rule airss_set:
         set=any_of(sets_from("airss")),
     conda:
         "../../environment.yml"
-    threads: cores("airss_set")
+    threads: 4
     resources:
-        mem_mb=memory("airss_set"),
-        runtime=minutes("airss_set"),
+        mem_mb=growing(2000),
+        runtime=growing(120),
     params:
         settings=lambda wildcards: as_json("airss", config["sets"][wildcards.set]),
         out=subpath(output.crystals, parent=True),

@@ -17,10 +17,10 @@ rule train:
         "benchmarks/train/<run>.tsv"
     conda:
         "../../environment.yml"
-    threads: cores("train")
+    threads: 8
     resources:
-        mem_mb=memory("train"),
-        runtime=minutes("train"),
+        mem_mb=growing(8000),
+        runtime=1440,
         launcher="",
     params:
         settings=lambda wildcards: as_json("train"),

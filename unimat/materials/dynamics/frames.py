@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from ase import units
 
-from unimat.files import written_whole
+from unimat.files import whole_file
 
 KB = units.kB  # eV/K
 AMU = units.fs**-2  # eV fs^2/Å^2 in an atomic mass unit
@@ -99,7 +99,7 @@ def write_part(folder: Path, frames: Frames, state: State) -> None:
     """Frames since the last restart point and the new one, whole or not at all."""
     arrays = {f"frames_{field.name}": getattr(frames, field.name) for field in dataclasses.fields(Frames)}
     arrays |= {f"state_{field.name}": np.asarray(getattr(state, field.name)) for field in dataclasses.fields(State)}
-    with written_whole(folder / f"part_{state.step:09d}.npz") as unfinished:
+    with whole_file(folder / f"part_{state.step:09d}.npz") as unfinished:
         np.savez(unfinished, allow_pickle=False, **arrays)
 
 

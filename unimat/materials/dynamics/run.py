@@ -13,7 +13,7 @@ from pymatgen.core import Structure
 
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
-from unimat.files import read_json, write_json, written_whole
+from unimat.files import read_json, whole_file, write_json
 from unimat.materials.dynamics.engine import Exploded, Impossible, MdEngine
 from unimat.materials.dynamics.frames import Frames, State, joined, read_parts, start, write_part
 from unimat.materials.dynamics.settings import MdSettings
@@ -125,5 +125,5 @@ def write_trajectory(structure: Structure, frames: Frames, time_step: float, pat
         images.append(
             Atoms(numbers, positions=frames.positions[index], cell=structure.lattice.matrix, pbc=True, info=info)
         )
-    with written_whole(path) as unfinished, gzip.open(unfinished, "wt", encoding="utf-8", compresslevel=6) as stream:
+    with whole_file(path) as unfinished, gzip.open(unfinished, "wt", encoding="utf-8", compresslevel=6) as stream:
         ase.io.write(stream, images, format="extxyz")

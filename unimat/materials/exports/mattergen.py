@@ -22,7 +22,6 @@ def write_mattergen(table: CrystalTable, folder: Path) -> list[Rejected]:
     the table's `energy_type` says, are written without.
     """
     crystals, rejected = _with_energies(table)
-    folder.mkdir()
     with (folder / STRUCTURES).open("w", encoding="utf-8") as stream:
         for crystal in crystals:
             stream.writelines(extxyz_lines(crystal))

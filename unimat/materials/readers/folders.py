@@ -13,7 +13,7 @@ SUFFIXES = (".cif", ".vasp", ".poscar", ".contcar", ".res")
 _NAMES = ("poscar", "contcar")
 _OTHER_FORMS = (
     *(".csv", ".feather", ".arrow", ".parquet", ".json", ".jsonl", ".ndjson", ".extxyz", ".xyz"),
-    *(".db", ".aselmdb", ".traj", ".pt", ".zip", ".tar", ".tgz"),
+    *(".db", ".aselmdb", ".pt", ".zip", ".tar", ".tgz"),
 )
 HIDDEN = "hidden"
 NO_STRUCTURE = "no structure file by its name"
@@ -74,6 +74,8 @@ class Folder:
             yield folder, CrystalRejected("unreadable", f"the folder cannot be read ({one_line(error)})")
             return
         for entry in ordered:
+            if entry.name.startswith(".unimat-"):  # a list of our own of what `unimat convert` wrote
+                continue
             path, broken = Path(entry.path), _broken(entry)
             reason = _why_not_by_name(entry, broken) or (None if broken else self._why_not_again(entry, is_outside))
             if reason:

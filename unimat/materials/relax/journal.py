@@ -14,7 +14,7 @@ from pymatgen.core import Structure
 
 from unimat.checked_lines import fits, line_of, values_of
 from unimat.crystal_table import Crystal
-from unimat.files import written_whole
+from unimat.files import whole_file
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.structures import from_structure, to_structure
 
@@ -104,7 +104,7 @@ class Cache:
         if new:
             name = hashlib.sha256("".join(new).encode()).hexdigest()[:16]
             lines = [line_of({"key": key, **entry}) for key, entry in new.items()]
-            with written_whole(self.folder / f"results-{name}.jsonl") as path:
+            with whole_file(self.folder / f"results-{name}.jsonl") as path:
                 path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -149,7 +149,7 @@ def _mend(path: Path) -> None:
     kept = [line for line in lines if line.startswith(START) and values_of(line) is not None]
     if len(kept) < len(lines):
         log.warning("%s: %d unfinished or broken lines dropped", path, len(lines) - len(kept))
-        with written_whole(path) as whole:
+        with whole_file(path) as whole:
             whole.write_bytes(b"".join(kept))
 
 

@@ -1,16 +1,18 @@
 """Bringing back what a packed run made, where it belongs to the run that is here and is further than that."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from unimat.errors import UserError
-from unimat.files import read_json, sha256, write_json, written_whole
+from unimat.files import read_json, sha256, write_json
 from unimat.model.checkpoints import read_model
 from unimat.model.packed.collection import Collection, install_training, steps_of
 from unimat.model.packed.sets import FILES, comparable, fingerprint, place_of, settings_of_set
 from unimat.model.work_folder import with_defaults
+from unimat.outputs import whole_folder
 from unimat.settings import differences
 
 SHOWN = 3  # settings that differ, in an error line
@@ -20,7 +22,7 @@ logger = logging.getLogger("unimat.packed")
 
 
 def absorb_training(
-    collection: Collection, expected: Mapping[str, Any], work: Path, out: Path | None = None
+    collection: Collection, expected: Mapping[str, Any], work: Path, out: Path | None = None, force: bool = False
 ) -> dict[str, Any]:
     """Bring the training back: its checkpoints into `work`, and its outputs into `out` if it is finished.
 
@@ -28,6 +30,7 @@ def absorb_training(
 
     Args:
         expected: settings of the run that it should be (`work_folder.settings_of_run`).
+        force: replace files in `out` that no training wrote.
 
     Returns:
         `step` of `steps`, `brought` (whether there was anything new), `finished`.
@@ -51,18 +54,18 @@ def absorb_training(
     if collection.step > here:
         install_training(collection, work)
     if training["finished"] and out is not None:
-        for name in OUTPUTS:
-            copy(collection.folder / name, out / name)
+        copy({name: collection.folder / name for name in OUTPUTS}, out, "train", OUTPUTS[-1], force)
     return {key: training[key] for key in ("step", "steps", "finished")} | {"brought": collection.step > here}
 
 
 def absorb_sets(
-    collection: Collection, sets: Mapping[str, Mapping[str, Any]], model: Path, place: Path
+    collection: Collection, sets: Mapping[str, Mapping[str, Any]], model: Path, place: Path, force: bool = False
 ) -> dict[str, Any]:
     """Bring finished sets back into `place`/NAME; their reports by name.
 
     Args:
         sets: sample settings of the sets that belong to the run, by name. model: that of the run.
+        force: replace files that are of no sampled set.
 
     Raises:
         UserError: if a set is not one of the run, or was made with other settings or by another model.
@@ -78,8 +81,8 @@ def absorb_sets(
         if not found["finished"]:
             logger.warning("set %r is unfinished: sample there again, with this folder for --collect", name)
             continue
-        for file in FILES:
-            copy(collection.folder / place_of(name) / file, place / name / file)
+        folder = collection.folder / place_of(name)
+        copy({file: folder / file for file in FILES}, place / name, "sample", FILES[-1], force)
         reports[name] = read_json(place / name / "sampling.json")
     return reports
 
@@ -93,12 +96,16 @@ def refuse_other(expected: Mapping[str, Any], found: Mapping[str, Any], what: st
         raise UserError(f"{what} of other {'data' if data else 'settings'} ({'; '.join(other[:SHOWN])}{more})")
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a file as a whole, unless the same one is there: newer files would be worked through again."""
-    if target.exists() and sha256(source) == sha256(target):
-        return
-    with written_whole(target) as unfinished:
-        unfinished.write_bytes(source.read_bytes())
+def copy(files: Mapping[str, Path], folder: Path, by: str, last: str, force: bool) -> None:
+    """Copy files by name into a folder of the command `by`, all or nothing.
+
+    Those that are there already stay: newer files would be worked through again.
+    """
+    with whole_folder(folder, by, last=last, force=force) as new:
+        for name, source in files.items():
+            target = folder / name
+            if not (target.is_file() and sha256(source) == sha256(target)):
+                shutil.copyfile(source, new / name)
 
 
 def append_pieces(training_json: Path, pieces: list[dict[str, Any]]) -> None:

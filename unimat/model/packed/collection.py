@@ -14,6 +14,7 @@ from typing import Any
 from unimat.errors import UserError
 from unimat.files import read_json, write_json
 from unimat.model.packed.contents import Parts, check, listing, read_tar, write_tar
+from unimat.outputs import refuse_foreign
 
 FORMAT = 1
 MANIFEST = "collection.json"
@@ -61,6 +62,17 @@ class Collection:
 
     def without(self, names: Any) -> "Collection":
         return dataclasses.replace(self, files={k: v for k, v in self.files.items() if k not in set(names)})
+
+
+def open_collection(folder: Path) -> None:
+    """Make the folder of a collection, and one in it that holds nothing yet.
+
+    Raises:
+        UserError: if the folder holds anything else.
+    """
+    refuse_foreign(folder, "run.py", flag="--collect", otherwise="or move it")
+    if not (folder / MANIFEST).exists():
+        Collection(folder).write()
 
 
 def listed(folder: str | Path) -> Collection:

@@ -66,7 +66,9 @@ def _run(args: argparse.Namespace, folder: Path) -> int:
     if args.verb == "check":
         return 0
     from unimat.model.packed import there
+    from unimat.model.packed.collection import open_collection
 
+    open_collection(args.collect)
     act = there.train if args.verb == "train" else there.sample
     return act(folder, Options(**_options(args), seconds=_remaining(args), device=found))
 

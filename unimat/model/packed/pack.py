@@ -10,7 +10,7 @@ from typing import Any
 
 import unimat
 from unimat.errors import UserError
-from unimat.files import existing, read_json, written_whole
+from unimat.files import existing, read_json, whole_file
 from unimat.model.checkpoints import read_model
 from unimat.model.encoded import read_encoding
 from unimat.model.fine_tuning import start_of
@@ -24,6 +24,7 @@ from unimat.model.pretrained import card_beside, model_file
 from unimat.model.settings import ModelSettings, TrainSettings
 from unimat.model.shards import read_index
 from unimat.model.work_folder import settings_of_run
+from unimat.outputs import whole_folder
 from unimat.settings import as_dict
 
 TRAINED_ON = ("train", "val")  # the test split stays at home: nothing that trains may look at it
@@ -58,9 +59,12 @@ class Packed:
     device: str = "any"
 
 
-def pack(packed: Packed, out: Path) -> dict[str, int]:
+def pack(packed: Packed, out: Path, force: bool = False) -> dict[str, int]:
     """Write the archive `out` (a tar, .tar.gz, or a folder if the name has no such ending), of the same bytes for the
     same input; its bytes by part, and under `archive` in all.
+
+    Args:
+        force: replace files of a folder that this function did not write.
 
     Raises:
         UserError: if there is neither an encoded dataset nor a model, if the dataset is not whole, or the working
@@ -73,11 +77,12 @@ def pack(packed: Packed, out: Path) -> dict[str, int]:
     with tempfile.TemporaryDirectory(prefix="unimat-pack-") as scratch:
         members = _members(packed, Path(scratch))
         members[MANIFEST] = _manifest(packed, members)
-        with written_whole(out) as unfinished:
-            if out.suffix in ARCHIVES:
+        if out.suffix in ARCHIVES:
+            with whole_file(out) as unfinished:
                 write_archive(members, unfinished, packed.name)
-            else:
-                write_folder(members, unfinished)
+        else:
+            with whole_folder(out, "pack", last=MANIFEST, complete=True, force=force) as new:
+                write_folder(members, new)
         sizes: dict[str, int] = {}
         for name, source in members.items():
             part = name.split("/")[0]

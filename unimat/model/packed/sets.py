@@ -20,12 +20,9 @@ from unimat.model.lineage import lineage, sampling_of
 from unimat.model.packed.collection import Collection, listed
 from unimat.model.packed.contents import read_tar, write_tar
 from unimat.model.packed.deadline import interrupting
-from unimat.model.sampled_sets import sample_into
+from unimat.model.sampled_sets import FILES, UNFINISHED, sample_into
 from unimat.model.settings import SampleSettings
 from unimat.settings import as_dict, load_settings
-
-FILES = ("rejected.parquet", "sampling.json", "crystals.parquet")
-UNFINISHED = ".sampling-*"  # folders of `sample_into`
 
 logger = logging.getLogger("unimat.packed")
 
@@ -62,7 +59,7 @@ def sample_set(model: Model, name: str, settings: SampleSettings, place: Path, s
     """Sample a set into the folder `place`; whether it is finished, rather than out of time."""
     try:
         with interrupting(seconds):
-            report = sample_into(model, settings, place)
+            report = sample_into(model, settings, place, force=True)
     except Interrupted as stop:
         logger.warning("set %r: %s, with %d batches done", name, stop, len(_batches(place)))
         return False
