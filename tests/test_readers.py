@@ -259,3 +259,13 @@ def test_examples_of_the_documentation_are_settings():
     assert len(datasets) >= 8
     for dataset in datasets:
         assert load_settings(IngestSettings, dataset).name in ("custom", "mp_20")
+
+
+def test_a_table_of_two_columns_of_structures_says_which_is_read(tmp_path, caplog):
+    frame = pd.DataFrame({"material_id": ["a"], "structure": [CIFS["si"]], "cif": [CIFS["nacl"]]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert set(read(tmp_path / "a.csv")["a"].atomic_numbers.tolist()) == {11, 17}
+    assert "has structures in the columns cif and structure; cif is read" in caplog.text
+    caplog.clear()
+    assert set(read(tmp_path / "a.csv", structure="structure")["a"].atomic_numbers.tolist()) == {14}
+    assert "is read" not in caplog.text

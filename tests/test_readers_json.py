@@ -205,7 +205,7 @@ def species(symbols, shares, **more):
         ({"species": [species(["Na"], [0.9])]}, "partial_occupancy"),
         ({"species": [species(["X"], [1])]}, "not_an_element"),
         ({"species": [species(["vacancy"], [1])]}, "not_an_element"),
-        ({"species": [species(["Na"], [1], attached=["H"])]}, "partial_occupancy"),
+        ({"species": [species(["Na"], [1], attached=["H"])]}, "atoms_missing"),
         ({"structure_features": ["assemblies"]}, "partial_occupancy"),
         ({"species_at_sites": ["D"] * 8}, "not_an_element"),
         ({"species_at_sites": ["Na"] * 7}, "unreadable"),

@@ -95,7 +95,7 @@ def test_fields_of_ordered_crystals(stated):
         ({"config_type": "IsolatedAtom"}, "not_periodic", "config_type is IsolatedAtom"),
         ({"config_type": "isolated_atom"}, "not_periodic", "config_type is isolated_atom"),
         ({"structure_features": ["disorder"]}, "partial_occupancy", "structure_features is ['disorder']"),
-        ({"structure_features": '["unknown_positions"]'}, "partial_occupancy", "['unknown_positions']"),
+        ({"structure_features": '["unknown_positions"]'}, "atoms_missing", "['unknown_positions']"),
         ({"occupancy": [1, 0.5]}, "partial_occupancy", "occupancy is [1, 0.5]"),
         ({"occupancies": np.array([[0.5, 1.0]])}, "partial_occupancy", "occupancies is [[0.5, 1.0]]"),
         ({"occupancy": {"0": {"Na": 0.5, "K": 0.5}}}, "partial_occupancy", "a site with a share of 0.5"),
@@ -146,6 +146,11 @@ def test_extxyz_by_what_its_lines_say(tmp_path):
         ("species:S:1:pos:R:3", "NH 0 0 0", "not_an_element: species 'NH'"),  # ASE: nihonium
         ("species:S:1:pos:R:3", "D 0 0 0", "not_an_element: species 'D'"),
         ("species:S:1:pos:R:3", "X 0 0 0", "not_an_element: species 'X'"),
+        (
+            "species:S:1:frac_coords:R:3",
+            "Si 0 0 0",
+            "unreadable: extxyz: no column pos among the Properties species, frac",
+        ),
         ("species:S:1:pos:R:3:Z:I:1", "Si 0 0 0 32", "contradicts_source: an atom is of species 14 by its symbol, 32"),
     ],
 )
@@ -242,6 +247,14 @@ def test_species_of_pymatgen(species, label, reason):
     assert content_of(data, "x").reason == reason
 
 
+def test_occupancies_among_the_properties_of_pymatgens_sites():
+    structure = ROCK_SALT.copy(site_properties={"occupancy": [1.0] * 7 + [0.5], "magmom": [0.0] * 8})
+    found = content_of(structure.as_dict(), "x")
+    assert (found.reason, found.detail) == ("partial_occupancy", "occupancy is 0.5: a site with a share of 0.5")
+    full = ROCK_SALT.copy(site_properties={"occupancy": [1.0] * 8})
+    assert len(content_of(full.as_dict(), "x").atomic_numbers) == 8
+
+
 def optimade(name, **more):
     attributes = {
         "lattice_vectors": [[4, 0, 0], [0, 4, 0], [0, 0, 4]],
@@ -270,8 +283,12 @@ OPTIMADE = {
     "formula": ({"chemical_formula_reduced": "Cl2Cs"}, "contradicts_source: chemical_formula_reduced is 'Cl2Cs'"),
     "sites": ({"nsites": 4}, "contradicts_source: nsites is 4"),
     **{
-        feature: ({"structure_features": [feature]}, f"partial_occupancy: structure_features is ['{feature}']")
-        for feature in ("disorder", "unknown_positions", "site_attachments", "assemblies", "implicit_atoms")
+        feature: ({"structure_features": [feature]}, f"{reason}: structure_features is ['{feature}']")
+        for reason, features in (
+            ("partial_occupancy", ("disorder", "assemblies")),
+            ("atoms_missing", ("unknown_positions", "site_attachments", "implicit_atoms")),
+        )
+        for feature in features
     },
 }
 

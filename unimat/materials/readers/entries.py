@@ -15,7 +15,7 @@ from unimat.materials.readers import crystalformer
 from unimat.materials.readers.cif import FULL_OCCUPANCY_WITHIN
 from unimat.materials.readers.literals import parsed
 from unimat.materials.readers.opening import MAX_TEXT, one_line, too_large
-from unimat.materials.readers.ordered import check_ordered
+from unimat.materials.readers.ordered import check_ordered, is_ordered_name
 from unimat.materials.readers.species import atomic_number
 from unimat.materials.readers.stated import check_stated, stated_of
 
@@ -76,6 +76,8 @@ def _of_pymatgen(structure: Mapping[str, Any], material_id: str) -> Crystal:
     lattice = structure["lattice"]
     check_ordered({"pbc": lattice.get("pbc")})
     sites = structure["sites"]
+    for site in sites:
+        check_ordered({name: value for name, value in (site.get("properties") or {}).items() if is_ordered_name(name)})
     numbers = [_full_site([(_named(each, site), each["occu"]) for each in site["species"]]) for site in sites]
     crystal = _crystal(material_id, lattice["matrix"], numbers, [site["abc"] for site in sites])
     _check_lattice(lattice, crystal.lattice)
@@ -143,7 +145,7 @@ def _species_number(species: Mapping[str, Any]) -> int | CrystalRejected:
     """Atomic number of one OPTIMADE species, or why it has none: it matters only if a site holds it."""
     try:
         if species.get("attached"):
-            raise CrystalRejected("partial_occupancy", f"species {species['name']!r} has attached atoms without places")
+            raise CrystalRejected("atoms_missing", f"species {species['name']!r} has attached atoms without places")
         number = _full_site(list(zip(species["chemical_symbols"], species["concentration"], strict=True)))
         masses = np.ravel(species.get("mass") or 0)
         if number == 1 and (species["name"] in ("D", "T") or masses[0] > _HEAVIEST_HYDROGEN):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,16 +131,20 @@ def _atoms(frame: str) -> Any:
 
 
 def _numbers_as_written(frame: str) -> list[int]:
-    """Atomic numbers by the column of species, if there is one; ASE would make an element of NH, and pass over Z."""
+    """Atomic numbers by the column of species, empty if there is none; ASE would make an element of NH, and prefers Z.
+
+    Raises:
+        CrystalRejected: if a species is no element, or there is no column of positions, which ASE takes for zeros.
+    """
     lines = frame.splitlines()
     found = _PROPERTIES.search(lines[1])
     parts = (found[1] if found else "species:S:1:pos:R:3").split(":")
-    at = 0
-    for name, width in zip(parts[::3], parts[2::3], strict=True):
-        if name == "species":
-            return [atomic_number(line.split()[at]) for line in lines[2 : 2 + int(lines[0])]]
-        at += int(width)
-    return []
+    columns = dict(zip(parts[::3], itertools.accumulate([0, *map(int, parts[2::3])]), strict=False))
+    if "pos" not in columns:
+        raise CrystalRejected("unreadable", f"extxyz: no column pos among the Properties {', '.join(columns)}")
+    if "species" not in columns:
+        return []
+    return [atomic_number(line.split()[columns["species"]]) for line in lines[2 : 2 + int(lines[0])]]
 
 
 def _id_as_written(frame: str, name: str) -> str | None:

@@ -19,6 +19,7 @@ _PERIODIC = frozenset({"pbc", "periodic", "periodic_boundary_conditions", "dimen
 _OCCUPANCY = re.compile(r"(atom_|atomic_|partial_|site_|atom_site_)?(occu|occupancy|occupancies)|site_occ")
 _ORDERED = frozenset({"is_ordered", "ordered"})
 _FEATURES = frozenset({"structure_features"})  # OPTIMADE's list of all that makes a structure no ordered crystal
+_MISSING = frozenset({"unknown_positions", "site_attachments", "implicit_atoms"})  # of these the ones without places
 _KIND = frozenset({"config_type"})  # in training sets of force fields
 _FALSE = frozenset({"f", "false", "0", ".false.", "no"})
 _TRUE = frozenset({"t", "true", "1", ".true.", "yes"})
@@ -37,7 +38,7 @@ def check_ordered(stated: Mapping[str, Any]) -> None:
         stated: value by the source's own names, as `is_ordered_name` knows them.
 
     Raises:
-        CrystalRejected: not_periodic or partial_occupancy, with the field and its value.
+        CrystalRejected: not_periodic, partial_occupancy or atoms_missing, with the field and its value.
     """
     for name, value in stated.items():
         plain = name.strip().lower()
@@ -46,7 +47,8 @@ def check_ordered(stated: Mapping[str, Any]) -> None:
         elif plain in _KIND and str(value).lower().replace("_", "") == "isolatedatom":
             raise CrystalRejected("not_periodic", f"{name} is {value}: an atom in a box, not a crystal")
         elif plain in _FEATURES and _listed(value):
-            raise CrystalRejected("partial_occupancy", f"{name} is {_said(_listed(value))}: not an ordered crystal")
+            reason = "atoms_missing" if _MISSING & set(map(str, _listed(value))) else "partial_occupancy"
+            raise CrystalRejected(reason, f"{name} is {_said(_listed(value))}: not an ordered crystal")
         elif plain in _ORDERED and _flag(value) is False:
             raise CrystalRejected("partial_occupancy", f"{name} is {_said(value)}")
         elif _OCCUPANCY.fullmatch(plain):

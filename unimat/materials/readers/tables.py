@@ -21,6 +21,7 @@ from unimat.materials.readers.opening import one_line, plain_name
 from unimat.materials.readers.records import ID_NAMES, STRUCTURE_NAMES, Columns, Record
 from unimat.materials.readers.stated import is_stated_name
 
+log = logging.getLogger("unimat.readers")
 SUFFIXES = (".csv", ".feather", ".arrow", ".parquet")
 
 
@@ -159,6 +160,10 @@ def _structure_columns(table: Table, columns: Columns) -> tuple[str, ...]:
     name = columns.structure or table.usual(STRUCTURE_NAMES)
     if name:
         table.require(name, "structure_column")
+        others = [each for each in STRUCTURE_NAMES if each in table.header and each != name]
+        if others and not columns.structure:
+            message = "%s has structures in the columns %s and %s; %s is read, structure_column names another"
+            log.warning(message, table.path.name, name, ", ".join(others), name)
         return (name,)
     if set(OPTIMADE) <= set(table.header):
         return (*OPTIMADE, *(name for name in ("species", "structure_features") if name in table.header))
@@ -172,7 +177,7 @@ def _structure_columns(table: Table, columns: Columns) -> tuple[str, ...]:
 def _records(table: Table, layout: _Layout) -> Iterator[Record]:
     origin = table.path.name
     if layout.material_id is None:
-        logging.getLogger("unimat.readers").warning("%s has no id column; ids are made of the row number", origin)
+        log.warning("%s has no id column; ids are made of the row number", origin)
     names = layout.wanted
     for index, (cells, fault) in enumerate(table.cells(names)):
         row = dict(zip(names, cells, strict=True))
