@@ -7,13 +7,16 @@ import pytest
 import yaml
 
 from unimat import crystal_table
+from unimat.configuration.plan import Plan
+from unimat.configuration.reading import read
+from unimat.configuration.resources import asked_for
 from unimat.materials import cluster_doctor, dft_doctor, partitions, probe
-from unimat.materials.job_needs import Need, evaluate, needs, read_rules
+from unimat.materials.job_needs import Need, evaluate, needs
 from unimat.materials.relax.settings import VaspSettings
 from unimat.materials.relax.vasp import inputs as vasp_inputs
 
 ROOT = Path(__file__).parents[1]
-RULES = ROOT / "workflow/rules"
+RULES = asked_for()
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
 CONFIG = "AccountingStorageType   = {accounting}\nMinJobAge               = {age} sec\n"
 SINFO = """\
@@ -42,8 +45,8 @@ def answers(tmp_path, monkeypatch):
     return answer
 
 
-def said(profile=PROFILE, rules=RULES):
-    return {finding.name: finding for finding in cluster_doctor.slurm_findings(profile, rules)}
+def said(profile=PROFILE, asked=RULES):
+    return {finding.name: finding for finding in cluster_doctor.slurm_findings(profile, asked)}
 
 
 def with_defaults(**resources):
@@ -151,7 +154,7 @@ def test_needs_of_the_workflow_s_own_rules():
     assert found["relax_shard", 3] == Need("relax_shard", 3, 9000, 1440, 1)
     assert found["relax_crystal", 1].mem_mb == 8000
     assert found["train", 1].runtime == found["train", 3].runtime == 1440  # it goes on where it was
-    assert "relax" not in read_rules(RULES)  # local
+    assert "relax" not in RULES  # local
     own = {
         "set-resources": {"relax_crystal": {"tasks": 32, "mem_mb_per_cpu": 2000, "runtime": "min(900 * attempt, 1000)"}}
     }
@@ -191,13 +194,21 @@ def test_probe_of_a_node(answers, tmp_path):
     assert not list(tmp_path.glob(".unimat-probe-*"))
 
 
-VASP = {"run": "r", "relax": {"sets": ["a", "b"], "by_set": {"b": {"engine": "vasp", "shards": 4}}}}
+SETS = {"a": {"from": "sample"}, "b": {"from": "split", "split": "test"}}
 
 
-def vasp_said(tmp_path, **settings):
-    config = VASP | {"relax": VASP["relax"] | {"engine": "chgnet"}}
-    config["relax"]["by_set"] = {"b": VASP["relax"]["by_set"]["b"] | {"vasp": settings}}
-    return {finding.name: finding for finding in dft_doctor.dft_findings(config, tmp_path)}
+def dft_said(folder, at_once=None, **changes):
+    """Findings on a run whose set b has settings of its own for relaxation, by their names."""
+    values = {"run": "r", "dataset": {"name": "silicon_carbon"}, "sets": SETS}
+    values["relax"] = {"sets": ["a", "b"], "by_set": {"b": changes}}
+    reading = read(values, ["mine.yaml"])
+    assert reading.mistakes == ()
+    found = dft_doctor.dft_findings(reading.configuration, Plan(reading.configuration, ["relax"]), folder, at_once)
+    return {finding.name: finding for finding in found}
+
+
+def vasp_said(folder, **settings):
+    return dft_said(folder, engine="vasp", shards=4, vasp=settings)
 
 
 @pytest.fixture
@@ -212,11 +223,31 @@ def potentials(tmp_path, monkeypatch):
 def test_vasp_of_a_set_of_its_own_and_of_no_other(answers, tmp_path, potentials):
     answers("vasp_std")
     found = vasp_said(tmp_path, command="vasp_std")
-    assert list(found) == ["VASP of b", "potentials of b", "disk for b"]
+    assert list(found) == ["DFT of b", "VASP of b", "potentials of b", "disk for b"]
+    assert found["DFT of b"].text == "4 jobs of vasp, cores of each: 1"
     assert [name for name, finding in found.items() if finding.remedy] == []
     assert "4 crystals at a time write about 12 GiB" in found["disk for b"].text
     assert "on this node" in found["VASP of b"].text
-    assert list(dft_doctor.dft_findings({"relax": {"sets": ["a"], "engine": "chgnet"}}, tmp_path)) == []
+    assert dft_said(tmp_path) == {}
+
+
+def test_dft_of_a_set_takes_one_job_for_each_crystal_and_the_cores_of_its_settings(answers, tmp_path, potentials):
+    answers("vasp_std")
+    values = {"run": "r", "dataset": {"name": "silicon_carbon"}, "hull": {"sets": ["a"]}}
+    values["sets"] = {"a": {"from": "sample"}, "best": {"from": "screen", "of": "a", "take": 50}}
+    own = {"engine": "vasp", "threads": 64, "vasp": {"command": "vasp_std"}}
+    values["relax"] = {"sets": ["a", "best"], "shards": 2, "by_set": {"best": own}}
+    values["hull"]["reference"] = {"kind": "set", "set": "a"}
+    configuration = read(values, ["mine.yaml"]).configuration
+    plan = Plan(configuration, ["relax"])
+    assert (plan.counts["relax_crystal"], plan.counts["relax_shard"]) == (50, 2)
+    asked = asked_for(configuration, ["relax"])
+    assert (asked["relax_crystal"].threads, asked["relax_shard"].threads) == (64, 1)
+    found = {finding.name: finding for finding in dft_doctor.dft_findings(configuration, plan, tmp_path, at_once=10)}
+    assert found["DFT of best"].text == "50 jobs of vasp, cores of each: 64"
+    assert "10 crystals at a time write about 30 GiB" in found["disk for best"].text
+    need = next(need for need in needs(asked, {}) if need.rule == "relax_crystal")
+    assert (need.cpus, need.mem_mb, need.runtime) == (64, 8000, 480)
 
 
 def test_vasp_that_is_not_found_or_starts_one_task(answers, tmp_path, potentials):

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from unimat import cli
+from unimat.configuration.reading import read
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(ROOT.glob("docs/*.md"))
@@ -73,11 +74,11 @@ def test_every_key_of_the_schemas_is_a_setting_and_the_other_way_round():
 
 
 def test_defaults_on_the_page_are_those_of_the_rules():
-    rules = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("workflow/rules/*.smk")))
-    assert "get('reference_split', 'test')" in rules
-    assert 'get("shards", 1)' in rules
+    values = {"run": "r", "dataset": {"name": "silicon_carbon"}, "sets": {"a": {"from": "sample"}}}
+    configuration = read({**values, "relax": {"sets": ["a"]}}, []).configuration
     keys = configuration_page().KEYS_OF_RULES
-    assert (keys["metrics.reference_split"], keys["relax.shards"]) == ("test", 1)
+    assert keys["metrics.reference_split"] == configuration.reference_split == "test"
+    assert keys["relax.shards"] == configuration.shards("a") == 1
 
 
 def test_the_pages_build_without_a_warning(tmp_path: Path):

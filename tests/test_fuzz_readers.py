@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 import zipfile
 
 import pytest
@@ -45,6 +46,32 @@ def optimade():
     return {"data": [{"id": "a", "type": "structures", "attributes": attributes}], "links": {"next": None}}
 
 
+def tar_of(**members):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, text in members.items():
+            header = tarfile.TarInfo(name.replace("_", "."))
+            header.size = len(text.encode())
+            archive.addfile(header, io.BytesIO(text.encode()))
+    return stream.getvalue()
+
+
+RES = """TITL CsCl-1 0.0 64.0 -10.5 0.0 0.0 2 (Pm-3m) n - 1
+CELL 1.54180 4.0 4.0 4.0 90.0 90.0 90.0
+LATT -1
+SFAC Cs Cl
+Cs 1 0.0 0.0 0.0 1.0
+Cl 2 0.5 0.5 0.5 1.0
+END
+"""
+WYCKOFF = ("[4, 4, 4, 90, 90, 90]", "[[0, 0, 0], [0.5, 0.5, 0.5], [0, 0, 0]]", "[55, 17, 0]", "[1, 2, 0]", "[1, 1, 0]")
+ASE_ROW = {
+    "numbers": {"__ndarray__": [[2], "int64", [55, 17]]},
+    "positions": {"__ndarray__": [[2, 3], "float64", [0, 0, 0, 2, 2, 2]]},
+    "cell": {"array": {"__ndarray__": [[3, 3], "float64", [4, 0, 0, 0, 4, 0, 0, 0, 4]]}, "__ase_objtype__": "cell"},
+    "pbc": {"__ndarray__": [[3], "bool", [True, True, True]]},
+    "key_value_pairs": {"gap": 1},
+}
 STRUCTURE = Structure(Lattice.cubic(4), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]).as_dict()
 FILES = {
     "a.cif": CIF.encode(),
@@ -59,6 +86,16 @@ FILES = {
     "c.json": json.dumps(optimade(), indent=1).encode(),
     "a.jsonl": "\n".join(json.dumps({"id": i, "structure": STRUCTURE, "gap": 1}) for i in range(3)).encode(),
     "a.extxyz": f"2\n{FRAME}\nCs 0 0 0\nCl 2 2 2\n1\n{FRAME}\nPo 0 0 0\n".encode(),
+}
+XYZ = f"2\n{FRAME}\nCs 0 0 0\nCl 2 2 2"
+FILES |= {
+    "a.res": RES.encode(),
+    "b.res": (RES + RES.replace("-1 ", "-2 ")).encode(),
+    "output_221.csv": ("L,X,A,W,M\n" + ",".join(map(quoted, WYCKOFF)) + "\n").encode(),
+    "c.csv": f"cif,formula,nsites\n{quoted(str(STRUCTURE))},CsCl,2\n".encode(),
+    "d.csv": f"id,structure\na,{quoted(RES)}\nb,{quoted(XYZ)}\n".encode(),
+    "d.json": json.dumps({"1": ASE_ROW, "2": ASE_ROW, "ids": [1, 2], "nextid": 3}).encode(),
+    "a.tar": tar_of(a_cif=P1, POSCAR=POSCAR, b_res=RES),
 }
 WORDS = (
     b"? . ' \" ; # nan inf - 1e999 0 99999999999999999999 Xx D loop_ data_ { ] null , \\n PK\x01\x02 \x00 \xff \xf0\x9f"
@@ -99,7 +136,7 @@ def mutated(data, mutations):
 def outcome(path):
     """What becomes of a file: ids to number of atoms or reason; or what the user is told."""
     try:
-        records = list(records_of(path, Columns(properties=() if path.suffix == ".csv" else ("gap",))))
+        records = list(records_of(path, Columns(properties=() if path.suffix == ".csv" else ("gap", "enthalpy"))))
     except UserError as error:
         return str(error)
     found = {}

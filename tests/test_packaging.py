@@ -86,7 +86,9 @@ def test_a_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path):
         for path in (ROOT / "unimat").rglob("*")
         if path.is_file() and path.suffix != ".pyc" and not path.name.startswith(".")
     }
-    assert {name for name in names if not name.split("/")[0].endswith(".dist-info")} == files
+    schemas = {f"unimat/configuration/schemas/{path.name}" for path in ROOT.glob("workflow/schemas/*.yaml")}
+    assert schemas
+    assert {name for name in names if not name.split("/")[0].endswith(".dist-info")} == files | schemas
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,12 @@ def test_a_wheel_runs_outside_the_checkout(site: Path, tmp_path: Path):
     done = in_a_fresh_install(site, tmp_path, code)
     assert done.stdout.startswith(str(site)), done.stderr
     assert "decomposition energy" in done.stdout
+
+
+def test_a_wheel_checks_a_configuration_outside_the_checkout(site: Path, tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text("run: mine\ndataset: {name: silicon_carbon}\nrelax: {fmx: 1}\n")
+    done = in_a_fresh_install(site, tmp_path, "from unimat.cli import main; main(['doctor', '--config', 'mine.yaml'])")
+    assert done.stdout == "problem  mine.yaml: unknown key 'relax.fmx'; did you mean 'fmax'?\n"
 
 
 # No name is looked up and no connection is made: whatever would be downloaded fails.

@@ -14,6 +14,7 @@ from unimat.cli import main
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError
 from unimat.materials.metrics import validity
+from unimat.materials.metrics_settings import MatcherSettings
 from unimat.materials.prediction import evaluate, figures
 from unimat.materials.prediction_pairs import Sample, samples_of_truths
 from unimat.materials.prediction_settings import PredictionSettings
@@ -40,6 +41,26 @@ def judged(crystals, truths, by="prefix", settings=SETTINGS, **options):
     crystals, truths = from_crystals(crystals), from_crystals(truths)
     samples, _ = samples_of_truths(crystals, truths, by, **options)
     return evaluate("set", crystals, truths, samples, settings)
+
+
+def test_a_match_by_root_mean_square_and_one_by_the_largest_displacement():
+    """One of eight atoms is off by 0.6 (V/n)^(1/3). Once the mean is moved back, it is off by 7/8 of that, the others
+    by 1/8: the root mean square is 0.6 √7 / 8 = 0.198, the largest 0.525, and the tolerance 0.5."""
+    salt = Crystal("salt", 5.64 * np.eye(3), np.array([11] * 4 + [17] * 4), np.concatenate([
+        [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]],
+        [[0.5, 0.5, 0.5], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]]))  # fmt: skip
+    moved = salt.frac_coords.copy()
+    moved[0] += 0.6 / 2 / np.sqrt(3)  # along [111]; (V/n)^(1/3) is half the edge
+    sample = dataclasses.replace(salt, material_id="salt-0", frac_coords=moved)
+    matcher = MatcherSettings(ltol=0.3, stol=0.5, angle_tol=10, primitive_cell=False)
+    theirs = StructureMatcher(**dataclasses.asdict(matcher))
+    assert theirs.get_rms_dist(to_structure(sample), to_structure(salt)) == pytest.approx((0.6 * 7**0.5 / 8, 0.525))
+    assert not theirs.fit(to_structure(sample), to_structure(salt))
+    for rule, count in (("rms_dist", 1), ("fit", 0)):
+        settings = dataclasses.replace(SETTINGS, matcher=matcher, rule=rule)
+        found = judged([sample], [salt], settings=settings).summary
+        assert found["samples"]["1"]["all"]["match_rate"]["count"] == count
+        assert found["settings"]["rule"] == rule
 
 
 def test_rates_of_one_and_of_all_samples():

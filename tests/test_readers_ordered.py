@@ -15,7 +15,7 @@ from pymatgen.core import Lattice, Molecule, Structure
 from pymatgen.core.surface import SlabGenerator
 
 from tests.test_readers import CIFS, ROCK_SALT, SILICON
-from tests.test_readers_bad_input import outcome
+from tests.test_readers_bad_input import outcome, told
 from unimat.errors import CrystalRejected
 from unimat.materials.readers import records_of
 from unimat.materials.readers.entries import content_of
@@ -188,6 +188,24 @@ def test_occupancies_of_ases_cif_reader(tmp_path):
     assert found[1] == "8"
 
 
+def test_images_of_a_trajectory(tmp_path):
+    with ase.io.Trajectory(tmp_path / "a.traj", "w") as trajectory:
+        for atoms in (silicon(), silicon([True, True, False]), molecule("H2O"), silicon()):
+            trajectory.write(atoms)
+    found = outcomes(tmp_path / "a.traj")
+    assert found["a-0"] == found["a-3"] == "2"
+    assert found["a-1"].startswith("not_periodic: pbc is [True, True, False]")
+    assert found["a-2"].startswith("not_periodic: pbc is [False, False, False]")
+    records = list(records_of(tmp_path / "a.traj"))
+    np.testing.assert_allclose(records[0].content.lattice, silicon().cell.array)
+    np.testing.assert_allclose(records[0].content.frac_coords, silicon().get_scaled_positions(), atol=1e-12)
+    data = (tmp_path / "a.traj").read_bytes()
+    (tmp_path / "b.traj").write_bytes(data[:100])
+    assert "not readable as a trajectory" in told(tmp_path / "b.traj")
+    (tmp_path / "c.traj").write_bytes(b"no trajectory")
+    assert "is no trajectory of ASE" in told(tmp_path / "c.traj")
+
+
 def test_ase_databases_by_pbc_and_data(tmp_path):
     (tmp_path / "a.cif").write_text(MIXED_CIF)
     mixed = ase.io.read(tmp_path / "a.cif")
@@ -216,6 +234,12 @@ def test_atoms_that_ase_writes_as_json(tmp_path):
     assert record.content.atomic_numbers.tolist() == [11, 17] * 4
     ase.io.write(tmp_path / "a.json", Atoms("Po", cell=[3, 3, 3], pbc=[True, False, True]))
     assert next(iter(outcomes(tmp_path / "a.json").values())).startswith("not_periodic: pbc is [True, False, True]")
+
+
+def test_molecules_in_a_file_of_entries(tmp_path):
+    water = Molecule(["O", "H", "H"], [[0, 0, 0], [0, 0, 1], [0, 1, 0]]).as_dict()
+    (tmp_path / "a.json").write_text(json.dumps({"a": water, "b": {"id": "b", "structure": water, "gap": 1}}))
+    assert set(outcomes(tmp_path / "a.json").values()) == {"not_periodic: @class is Molecule, which is no bulk crystal"}
 
 
 def test_pymatgens_slabs_molecules_and_lattices():

@@ -10,7 +10,7 @@ class Finding:
     """One line of the diagnosis.
 
     Attributes:
-        remedy: what to do about a problem; None: all is well.
+        remedy: what to do about a problem; None: all is well; empty: `text` is a whole line that says so.
     """
 
     name: str
@@ -20,6 +20,8 @@ class Finding:
     def __str__(self) -> str:
         if self.remedy is None:
             return f"ok       {self.name}: {self.text}"
+        if not self.remedy:
+            return f"problem  {self.text}"
         return f"problem  {self.name}: {self.text}; remedy: {self.remedy}"
 
 

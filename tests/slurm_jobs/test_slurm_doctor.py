@@ -39,7 +39,7 @@ def doctor(slurm: Slurm, folder: Path, *arguments: str, **changes) -> dict[str, 
     profile["default-resources"] |= changes
     (folder / "config.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
     command = ["timeout", "-k", "5", "120", sys.executable, "-m", "unimat", "doctor", "--profile", str(folder)]
-    command += ["--rules", str(ROOT / "workflow/rules"), "--work", str(folder), *arguments]
+    command += ["--work", str(folder), *arguments]
     done = subprocess.run(command, env=slurm.environment, capture_output=True, text=True, check=False)
     lines = [line.split(": ", 1) for line in done.stdout.splitlines()]
     return {name: f"{name.split()[0]}: {text}" for name, text in lines}

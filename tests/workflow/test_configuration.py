@@ -1,6 +1,5 @@
 """A configuration that is wrong stops before any job with one line that says what, where and how to mend it."""
 
-import types
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +7,19 @@ import pytest
 import yaml
 
 from tests.workflow.conftest import ROOT, Run
-
-RULES = ROOT / "workflow/rules"
+from unimat.configuration.reading import read
 
 
 def read_configuration(values: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a configuration that passes the workflow's own checks: plain Python, run here without Snakemake."""
-    fake = types.SimpleNamespace(basedir=str(ROOT / "workflow"), configfiles=["config/mine.yaml"])
-    space: dict[str, Any] = {"workflow": fake, "config": values}
-    for name in ("validate.smk", "settings.smk", "names.smk", "by_set.smk"):
-        exec(compile((RULES / name).read_text(encoding="utf-8"), name, "exec"), space)
-    return space["read_configuration"]()
+    """Settings of a configuration that is sound."""
+    reading = read(values, ["config/mine.yaml"])
+    assert reading.mistakes == ()
+    return dict(reading.configuration.settings)
 
 
 def complaint(values: dict[str, Any]) -> str:
-    """What the workflow's own checks say about a configuration that they refuse."""
-    with pytest.raises(SystemExit) as stopped:
-        read_configuration(values)
-    return str(stopped.value)
+    """The first of what is said about a configuration."""
+    return read(values, ["config/mine.yaml"]).mistakes[0]
 
 
 def demo(**changes: Any) -> dict[str, Any]:

@@ -21,6 +21,10 @@ COMMANDS = {"threads", "resources.launcher", "resources.flags"}
 HOSTILE = """it's "a" $(touch pwned) `touch pwned`; touch pwned & * ? [a-z] $HOME | x"""
 
 
+def csv_cell(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
 def shell_texts(path: Path) -> Iterator[str]:
     """Every text behind `shell:` of a file of rules; its grammar differs from Python's, its tokens do not."""
     tokens = tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
@@ -62,10 +66,22 @@ def test_the_search_for_placeholders_sees_those_of_all_rules():
 
 def test_hostile_names_of_files_and_folders_are_words_of_the_commands(run: Run):
     (run.folder / HOSTILE).mkdir()
-    for name in ("data.csv", "table.csv", "known.parquet", "set.cif", "formulas.csv", "phases.json"):
-        (run.folder / HOSTILE / name).write_text("formula,count\nSiC,1\n" if "formulas" in name else "[]\n")
+    contents = {
+        "data.csv": "material_id,cif\n1,\n2,\n",
+        "table.csv": f"material_id,{csv_cell(HOSTILE)}\n1,0\n",
+        "formulas.csv": "formula,count\nSiC,1\n",
+        **dict.fromkeys(("known.parquet", "set.cif", "phases.json"), "[]\n"),
+    }
+    for name, text in contents.items():
+        (run.folder / HOSTILE / name).write_text(text, encoding="utf-8")
     run.write_config(
-        dataset={"name": "custom", "source": f"{HOSTILE}/data.csv", "table": f"{HOSTILE}/table.csv"},
+        dataset={
+            "name": "custom",
+            "source": f"{HOSTILE}/data.csv",
+            "table": f"{HOSTILE}/table.csv",
+            "properties": {HOSTILE: {"unit": HOSTILE}},
+        },
+        train={"batch_size": 1},
         model={"conditions": ["composition"]},
         sets={
             "generated": {"from": "sample", "compositions": f"{HOSTILE}/formulas.csv"},

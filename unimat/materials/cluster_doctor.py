@@ -5,9 +5,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from unimat.configuration.resources import Resources
 from unimat.distributions import installed
 from unimat.errors import UserError
 from unimat.findings import Finding, problem
@@ -20,12 +20,12 @@ CHECKS_TO_KEEP = 3  # the plugin leaves squeue where finished jobs stay there fo
 FIRST_CHECK = 40  # seconds, the plugin's default
 
 
-def slurm_findings(profile: Mapping[str, Any], rules: Path) -> Iterator[Finding]:
+def slurm_findings(profile: Mapping[str, Any], asked: Mapping[str, Resources]) -> Iterator[Finding]:
     """Whether Slurm is there, and takes what the jobs of the workflow ask it for.
 
     Args:
         profile: what the profile's file holds.
-        rules: folder of the workflow's rules; what they ask for is not checked where it is missing.
+        asked: what the workflow's rules ask for, by name.
     """
     yield plugin_finding("slurm")
     yield from array_findings(profile)
@@ -40,7 +40,7 @@ def slurm_findings(profile: Mapping[str, Any], rules: Path) -> Iterator[Finding]
         yield problem("slurm", error)
         return
     yield account_finding(profile, settings)
-    yield from partition_findings(profile, partitions, rules)
+    yield from partition_findings(profile, partitions, asked)
 
 
 def pbs_findings(profile: Mapping[str, Any]) -> Iterator[Finding]:

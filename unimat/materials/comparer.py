@@ -116,10 +116,18 @@ class Comparer:
             return bool(self._matcher.fit(one.structure, other.structure, skip_structure_reduction=True))
         return False
 
-    def distance(self, one: Crystal, other: Crystal) -> float | None:
-        """Root mean square displacement in units of (volume per atom)^(1/3); None if the crystals do not match."""
+    def distance(self, one: Crystal, other: Crystal, fit: bool = False) -> float | None:
+        """Root mean square displacement in units of (volume per atom)^(1/3); None if the crystals do not match.
+
+        Args:
+            fit: they match only if `fit` says so, too, which holds the largest displacement to the tolerance;
+                get_rms_dist takes any mapping whose atoms are near enough to be paired.
+        """
         with self._guarded(one, other):
-            found = self._matcher.get_rms_dist(to_structure(one), to_structure(other))
+            structures = to_structure(one), to_structure(other)
+            if fit and not self._matcher.fit(*structures):
+                return None
+            found = self._matcher.get_rms_dist(*structures)
             return None if found is None else float(found[0])
         return None
 

@@ -4,11 +4,12 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unimat.distributions import installed
+from unimat.configuration.configuration import Configuration
+from unimat.configuration.plan import Plan
 from unimat.errors import UserError
 from unimat.findings import Finding, problem
 
@@ -21,36 +22,22 @@ KEPT = {"keep": 3 * GIB, "compress": 2 * GIB, "slim": 5 * 2**20, "remove": 0}
 STARTS_ONE = re.compile(r"^srun\b(?!.*\s(-n|--ntasks))")
 
 
-def dft_findings(config: Mapping[str, Any], work: Path) -> Iterator[Finding]:
-    """Findings on every relaxed set whose engine is VASP; none if there is no such set.
+def dft_findings(configuration: Configuration, plan: Plan, work: Path, at_once: int | None = None) -> Iterator[Finding]:
+    """Findings on every set that is relaxed by DFT; none if there is no such set.
 
     Args:
-        config: a run's configuration, as its file has it.
+        plan: of the run, which says how many jobs there are.
         work: where the workflow runs.
+        at_once: the most jobs that run at a time, as a profile says; None: all of them.
     """
-    from unimat.materials.relax.settings import RelaxSettings
-    from unimat.settings import load_settings
-
-    relax = config.get("relax") or {}
-    by_set = relax.get("by_set") or {}
-    own_keys = ("sets", "shards", "by_set", "cache")
-    for name in relax.get("sets") or []:
-        given = {key: value for key, value in {**relax, **by_set.get(name, {})}.items() if key not in own_keys}
-        if given.get("engine") != "vasp":
-            continue
-        try:
-            settings = load_settings(RelaxSettings, given, f"relax, set {name}").vasp
-        except UserError as error:
-            yield problem(f"set {name}", error)
-            continue
-        if not installed("atomate2"):
-            yield Finding(
-                f"VASP of {name}", "atomate2, which drives it, is not installed", "pip install 'unimat[chgnet]'"
-            )
-            continue
-        yield command_finding(name, settings)
-        yield potentials_finding(name, settings, elements_of(config, name, work))
-        yield disk_finding(name, settings, int({**relax, **by_set.get(name, {})}.get("shards") or 1), work)
+    for name in plan.sets_of("relax_crystal"):
+        settings = configuration.relaxation(name)
+        jobs = sum(job[:2] == ("relax_crystal", name) for job in plan.jobs)
+        yield Finding(f"DFT of {name}", f"{jobs} jobs of {settings.engine}, cores of each: {settings.threads}")
+        if settings.engine == "vasp":
+            yield command_finding(name, settings.vasp)
+            yield potentials_finding(name, settings.vasp, elements_of(configuration.run, name, work))
+            yield disk_finding(name, settings.vasp, min(jobs, at_once or jobs), work)
 
 
 def command_finding(name: str, settings: Any) -> Finding:
@@ -101,12 +88,12 @@ def _has_file(potential: str, folder: str) -> bool:
     return any((root / f"{name}{ending}").is_file() for name in names for ending in ("", ".gz", ".bz2", ".xz", ".Z"))
 
 
-def elements_of(config: Mapping[str, Any], name: str, work: Path) -> set[str] | None:
+def elements_of(run: str, name: str, work: Path) -> set[str] | None:
     """Symbols in a set's crystal table; None if there is none yet."""
     from unimat import crystal_table
     from unimat.periodic_table import SYMBOLS
 
-    path = work / "results" / str(config.get("run")) / "sets" / name / "crystals.parquet"
+    path = work / "results" / run / "sets" / name / "crystals.parquet"
     if not path.is_file():
         return None
     numbers = {int(number) for crystal in crystal_table.read(path) for number in crystal.atomic_numbers}

@@ -3,15 +3,11 @@
 import ast
 import dataclasses
 import operator
-import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-RULE = re.compile(r"^(?:use rule (?P<of>\w+) as |rule )(?P<name>\w+)")
-# A number, or growing(number): as much again with every retry.
-FIGURE = re.compile(r"^\s+(?P<key>mem_mb|runtime)=(?P<growing>growing\()?(?P<value>\d+)")
-THREADS = re.compile(r"^\s+threads: (?P<value>\d+)$")
+from unimat.configuration.resources import Resources
+
 OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -41,39 +37,28 @@ class Need:
         return (self.mem_mb or 0) / 1000
 
 
-def needs(rules: Path, profile: Mapping[str, Any]) -> list[Need]:
-    """What every rule in a folder of rules asks for on each of its attempts.
+def needs(asked: Mapping[str, Resources], profile: Mapping[str, Any]) -> list[Need]:
+    """What the jobs of every rule ask for on each of their attempts, under a profile.
 
     A value that is neither a number nor arithmetic with `attempt` is None: only Snakemake can say what it is.
+
+    Args:
+        asked: what the rules themselves ask for, by name.
     """
     attempts = range(1, int(profile.get("retries") or 0) + 2)
     defaults = profile.get("default-resources") or {}
     found = []
-    for name, figures in read_rules(rules).items():
-        own = {**defaults, **figures, **((profile.get("set-resources") or {}).get(name) or {})}
-        threads = (profile.get("set-threads") or {}).get(name) or figures.get("threads", 1)
+    for name, resources in asked.items():
+        threads = (profile.get("set-threads") or {}).get(name) or resources.threads or 1
         for attempt in attempts:
+            of_rule = {"mem_mb": resources.memory(attempt), "runtime": resources.runtime(attempt)}
+            own = {**defaults, **of_rule, **((profile.get("set-resources") or {}).get(name) or {})}
             at = {key: evaluate(value, attempt) for key, value in own.items()}
             cpus = int((at.get("tasks") or 1) * (at.get("cpus_per_task") or threads))
             per_cpu = at.get("mem_mb_per_cpu")
             memory = per_cpu * cpus if per_cpu else at.get("mem_mb")
             found.append(Need(name, attempt, memory, at.get("runtime"), cpus))
     return found
-
-
-def read_rules(folder: Path) -> dict[str, dict[str, Any]]:
-    """By rule: `mem_mb`, `runtime` and `threads` as its text has them; local rules have neither and are left out."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.glob("*.smk")):
-        figures: dict[str, Any] = {}
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if header := RULE.match(line):
-                figures = found[header["name"]] = dict(found.get(header["of"] or "", {}))
-            elif figure := FIGURE.match(line):
-                figures[figure["key"]] = f"{figure['value']} * attempt" if figure["growing"] else int(figure["value"])
-            elif threads := THREADS.match(line):
-                figures["threads"] = int(threads["value"])
-    return {name: figures for name, figures in found.items() if "runtime" in figures}
 
 
 def evaluate(value: Any, attempt: int) -> float | None:

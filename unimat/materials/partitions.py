@@ -3,9 +3,9 @@
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from unimat.configuration.resources import Resources
 from unimat.findings import Finding
 from unimat.materials.job_needs import Need, needs
 
@@ -55,7 +55,7 @@ def minutes_of(limit: str) -> float | None:
 
 
 def partition_findings(
-    profile: Mapping[str, Any], partitions: Mapping[str, Partition], rules: Path
+    profile: Mapping[str, Any], partitions: Mapping[str, Partition], asked: Mapping[str, Resources]
 ) -> Iterator[Finding]:
     """Whether the partitions of a profile exist, and have nodes and hours for what the rules ask for."""
     usual = str((profile.get("default-resources") or {}).get("slurm_partition") or "")
@@ -70,10 +70,7 @@ def partition_findings(
             limit = "no limit" if each.minutes is None else f"{each.minutes:.0f} minutes"
             text = f"{name}: {limit}, nodes of up to {each.cpus} cores and {each.memory} MB"
             yield Finding("partition", text, None if each.up else "it is down: name another, or wait")
-    if not rules.is_dir():
-        yield Finding("resources", f"not checked: no rules in {rules}, run this where the workflow is")
-        return
-    found = needs(rules, profile)
+    found = needs(asked, profile)
     own = profile.get("set-resources") or {}
     troubles = [
         trouble

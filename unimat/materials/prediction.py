@@ -18,7 +18,6 @@ from unimat.materials.comparer import Comparer, Problems
 from unimat.materials.matching_blocks import Found
 from unimat.materials.metrics import validity
 from unimat.materials.metrics.intervals import around
-from unimat.materials.metrics_settings import MatcherSettings
 from unimat.materials.prediction_pairs import Sample, compositions
 from unimat.materials.prediction_settings import PredictionSettings
 from unimat.materials.processes import Processes
@@ -80,7 +79,7 @@ def evaluate(
     with Processes(processes, len(crystals)) as pool:
         why = dict(zip(rows, _over(pool, judge, [crystals[row] for row in rows], "validity", problems), strict=True))
         truth_why = list(_over(pool, judge, list(truths), "validity of truths", problems))
-        compare = functools.partial(_compared, settings=settings.matcher_settings, max_seconds=settings.max_seconds)
+        compare = functools.partial(_compared, settings=settings)
         found = _over(pool, compare, [(crystals[row], truths[truth]) for row, truth in wanted], "matching", problems)
         distances = dict(zip(wanted, found, strict=True))
     problems.report()
@@ -206,9 +205,9 @@ def _over(pool: Processes, work: Callable[[Any], Found], items: list, what: str,
     return results
 
 
-def _compared(pairs: Sequence[tuple[Crystal, Crystal]], settings: MatcherSettings, max_seconds: float) -> Found:
-    comparer = Comparer(settings, max_seconds)
-    return Found([comparer.distance(sample, truth) for sample, truth in pairs], comparer.problems)
+def _compared(pairs: Sequence[tuple[Crystal, Crystal]], settings: PredictionSettings) -> Found:
+    comparer, fit = Comparer(settings.matcher_settings, settings.max_seconds), settings.rule == "fit"
+    return Found([comparer.distance(sample, truth, fit) for sample, truth in pairs], comparer.problems)
 
 
 def _judged(crystals: Sequence[Crystal], settings: PredictionSettings) -> Found:

@@ -5,6 +5,8 @@ from typing import Literal
 
 from unimat.materials.metrics_settings import MatcherPreset, MatcherSettings, matcher_settings
 
+Rule = Literal["rms_dist", "fit"]
+
 
 @dataclasses.dataclass(frozen=True)
 class PredictionSettings:
@@ -12,6 +14,9 @@ class PredictionSettings:
 
     Attributes:
         matcher: tolerances, or the name of a preset.
+        rule: when a sample matches: `rms_dist`, pymatgen's StructureMatcher.get_rms_dist finds a mapping, as CDVAE,
+            DiffCSP and those after them count; or `fit`, StructureMatcher.fit says so, which holds the largest
+            displacement of an atom to the tolerance and not their root mean square.
         samples: rates are given for the first so many samples of each truth; None: for 1 and for all.
         metre: compare every sample with every truth of its composition, too, for METRe and cRMSE. Where all truths
             are of one composition (Carbon-24) these are millions of pairs, and days.
@@ -25,6 +30,7 @@ class PredictionSettings:
     """
 
     matcher: MatcherSettings | MatcherPreset = "cdvae"
+    rule: Rule = "rms_dist"
     samples: tuple[int, ...] | None = None
     metre: bool = True
     min_distance: float = 0.5

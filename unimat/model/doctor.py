@@ -17,10 +17,11 @@ import jax.numpy as jnp
 from unimat.errors import UserError
 from unimat.findings import Finding, problem
 from unimat.model import devices, networks, training
-from unimat.model.checkpoints import PACKAGES
+from unimat.model.checkpoints import PACKAGES, read_description
 from unimat.model.distributed import VARIABLES, job_of
 from unimat.model.encoded import Encoding, padding
 from unimat.model.encoding import chosen_grid
+from unimat.model.pretrained import model_file
 from unimat.model.settings import EncodeSettings, ModelSettings, TrainSettings
 from unimat.model.train_state import initial_state, make_optimizer, state_shardings
 from unimat.model.work_folder import KEPT
@@ -184,6 +185,11 @@ def launcher_finding(launcher: str) -> Finding:
     program = shlex.split(launcher)[0]
     remedy = None if shutil.which(program) else f"install {program}, or take launcher out of the profile"
     return Finding("launcher", launcher, remedy)
+
+
+def encoding_of(initial: str) -> Encoding:
+    """Encoding of the model that a training starts from, which keeps its own."""
+    return Encoding.from_json(read_description(model_file(initial))["encoding"])
 
 
 def imagined_encoding(settings: EncodeSettings) -> Encoding:

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+import os
+import re
 import shlex
 from pathlib import Path
 
 from unimat.distributions import installed
+from unimat.materials.datasets import DATASETS
+from unimat.model.pretrained import card_beside, model_file, parameters_of
 
 
-include: "validate.smk"
-include: "settings.smk"
-include: "names.smk"
-include: "by_set.smk"
+include: "configuration.smk"
 include: "resources.smk"
 include: "flags.smk"
 
@@ -31,7 +32,8 @@ def dataset_files():
     """What ingestion reads: a fetched dataset's manifest, one's own files, or nothing for the embedded dataset."""
     source, table = settings["dataset"].source, settings["dataset"].table
     if source:
-        return [*(source.values() if isinstance(source, dict) else [source]), *([table] if table else [])]
+        own = source.values() if isinstance(source, dict) else [source]
+        return [str(Path(path).expanduser()) for path in (*own, *([table] if table else []))]
     return [] if DATASETS[settings["dataset"].name].embedded else rules.fetch.output.manifest
 
 
@@ -77,7 +79,7 @@ def further_reference_settings(name, of_set=None):
 def initial_parameters():
     """The file of the model that a training starts from, if it does; one of a name ships with unimat."""
     initial = settings["train"].initial or ""
-    return initial if initial.endswith(".npz") else []
+    return str(Path(initial).expanduser()) if initial.endswith(".npz") else []
 
 
 def training_folder():
@@ -88,7 +90,7 @@ def training_folder():
 
 def effective_configuration():
     """What the run was made with, less what belongs to the machine."""
-    return json.dumps({key: value for key, value in config.items() if key != "require_accelerator"})
+    return json.dumps({key: value for key, value in config.items() if key not in OF_THE_MACHINE})
 
 
 def command(*targets):
@@ -109,7 +111,6 @@ def demand_accelerator(kind):
 
 
 if workflow.modifier.path_modifier.replace_prefix("results/run") != "results/run":
-    stop("prefix and replace_prefix of a module move some paths only and break jobs; leave them out, run keeps runs apart")
-settings = read_configuration()
+    stop(["prefix and replace_prefix of a module move some paths only and break jobs; take them out: `run` parts runs"])
 if "require_accelerator" in config:
     demand_accelerator(config["require_accelerator"])

@@ -18,8 +18,8 @@ rule compare_pair:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=memory("compare_pair"),
+        runtime=minutes("compare_pair"),
     params:
         settings=lambda wildcards: as_json("compare"),
         a=lambda wildcards, input: Path(input.a[0]).parent,
@@ -42,4 +42,4 @@ localrules:
 
 rule compare:
     input:
-        [f"results/<run>/compare/{a}_vs_{b}.json" for a, b in pairs()],
+        [f"results/<run>/compare/{a}_vs_{b}.json" for a, b in configuration.pairs],

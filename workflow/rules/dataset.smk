@@ -10,8 +10,8 @@ rule fetch:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(500),
-        runtime=growing(360),
+        mem_mb=memory("fetch"),
+        runtime=minutes("fetch"),
         # No parameter: the same files from another mirror change nothing.
         mirror=mirror_flag(),
     params:
@@ -49,10 +49,10 @@ rule ingest:
         "benchmarks/ingest/<run>.tsv"
     conda:
         "../../environment.yml"
-    threads: 4
+    threads: cores("ingest")
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(480),
+        mem_mb=memory("ingest"),
+        runtime=minutes("ingest"),
     params:
         settings=lambda wildcards: as_json("dataset"),
         files=fetched_folder(),

@@ -19,8 +19,8 @@ rule encode:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(120),
+        mem_mb=memory("encode"),
+        runtime=minutes("encode"),
     params:
         settings=lambda wildcards: as_json("encode"),
         out=subpath(output.encoding, parent=True),

@@ -15,8 +15,8 @@ rule reference:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(120),
+        mem_mb=memory("reference"),
+        runtime=minutes("reference"),
     params:
         settings=lambda wildcards: as_json("hull", only=["reference"]),
         relaxed=lambda wildcards, input: relaxed_flags(input.relaxed),
@@ -108,10 +108,10 @@ rule hull_set:
         set=any_of(sets_of("hull")),
     conda:
         "../../environment.yml"
-    threads: 2
+    threads: cores("hull_set")
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=memory("hull_set"),
+        runtime=minutes("hull_set"),
     params:
         settings=lambda wildcards: as_json("hull", changed("hull", wildcards.set)),
         references=lambda wildcards, input: flags("reference", [input.reference, *input.references]),

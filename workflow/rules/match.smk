@@ -16,10 +16,10 @@ rule match_set:
         set=any_of(sets_of("match")),
     conda:
         "../../environment.yml"
-    threads: 8
+    threads: cores("match_set")
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(480),
+        mem_mb=memory("match_set"),
+        runtime=minutes("match_set"),
     params:
         settings=lambda wildcards: as_json("match"),
         samples=lambda wildcards: samples_of_each(wildcards.set),

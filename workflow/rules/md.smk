@@ -16,10 +16,10 @@ rule md_set:
         set=any_of(sets_of("md")),
     conda:
         "../../environment.yml"
-    threads: settings["md"].threads
+    threads: cores("md_set")
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(480),
+        mem_mb=memory("md_set"),
+        runtime=minutes("md_set"),
     params:
         settings=lambda wildcards: as_json("md"),
         work=f"results/{config['run']}/work/md",

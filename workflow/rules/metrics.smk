@@ -5,7 +5,7 @@ rule metrics_set:
     input:
         crystals="results/<run>/sets/{set}/crystals.parquet",
         rejected="results/<run>/sets/{set}/rejected.parquet",
-        reference=f"results/<run>/dataset/{config.get('metrics', {}).get('reference_split', 'test')}.parquet",
+        reference=f"results/<run>/dataset/{configuration.reference_split}.parquet",
         known=known_tables(),
     output:
         metrics="results/<run>/sets/{set}/metrics.json",
@@ -19,10 +19,10 @@ rule metrics_set:
         set=any_of(sets_of("metrics")),
     conda:
         "../../environment.yml"
-    threads: 8
+    threads: cores("metrics_set")
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(480),
+        mem_mb=memory("metrics_set"),
+        runtime=minutes("metrics_set"),
     params:
         settings=lambda wildcards: as_json("metrics"),
         known=lambda wildcards, input: flags("known", input.known),

@@ -14,8 +14,8 @@ rule train:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(500),
-        runtime=growing(10),
+        mem_mb=memory("pretrained"),
+        runtime=minutes("pretrained"),
     params:
         name=config["pretrained"],
         out=subpath(output.model, parent=True),

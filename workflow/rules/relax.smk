@@ -15,13 +15,13 @@ rule relax_shard:
     benchmark:
         "benchmarks/relax/<run>/{set}/{scatteritem}.tsv"
     wildcard_constraints:
-        set=any_of(relaxed(dft=False)),
+        set=any_of(configuration.relaxed(dft=False)),
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: settings_of("relax", wildcards.set).threads
+    threads: cores("relax_shard")
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(480),
+        mem_mb=memory("relax_shard"),
+        runtime=minutes("relax_shard"),
     params:
         settings=lambda wildcards: as_json("relax", changed("relax", wildcards.set)),
         shard=lambda wildcards: wildcards.scatteritem.replace("-of-", "/"),
@@ -43,10 +43,10 @@ rule relax_shard:
 # A rule of its own, so that a profile can give DFT nodes, tasks and hours that a force field does not need.
 use rule relax_shard as relax_crystal with:
     wildcard_constraints:
-        set=any_of(relaxed(dft=True)),
+        set=any_of(configuration.relaxed(dft=True)),
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(480),
+        mem_mb=memory("relax_crystal"),
+        runtime=minutes("relax_crystal"),
 
 
 rule gather:
@@ -63,8 +63,8 @@ rule gather:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=memory("gather"),
+        runtime=minutes("gather"),
     shell:
         r"""
         unimat gather \

@@ -51,8 +51,8 @@ rule report:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=memory("report"),
+        runtime=minutes("report"),
     params:
         settings=lambda wildcards: as_json("report", {"command": command()}),
         run_dir=subpath(output.page, parent=True),

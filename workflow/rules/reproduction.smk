@@ -17,8 +17,8 @@ rule reproduction:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=memory("reproduction"),
+        runtime=minutes("reproduction"),
     params:
         settings=lambda wildcards: as_json("reproduction", {"command": command("reproduction")}),
         run_dir=subpath(input.config, parent=True),

@@ -1,11 +1,20 @@
-"""What jobs ask a scheduler for, and which of the relaxed sets are DFT's."""
+"""What jobs ask a scheduler for; the figures stand in unimat.configuration.resources, where the doctor reads them, too."""
+
+from unimat.configuration.resources import RESOURCES, threads_of
 
 
-def growing(value):
-    """A resource of which a job gets `value` at first, and as much again with every retry."""
-    return lambda wildcards, attempt: value * attempt
+def cores(job):
+    """Cores of a rule's jobs; those of a set's where its settings say."""
+    if RESOURCES[job].threads is not None or job == "md_set":
+        return threads_of(job, configuration)
+    return lambda wildcards: threads_of(job, configuration, wildcards.set)
 
 
-def relaxed(dft):
-    """Names of the relaxed sets whose engine is one of DFT, or of all the others."""
-    return [name for name in sets_of("relax") if (settings_of("relax", name).engine in DFT) == dft]
+def memory(job):
+    """MB of a rule's jobs; a retry gets as much again."""
+    return lambda wildcards, attempt: RESOURCES[job].memory(attempt)
+
+
+def minutes(job):
+    """Minutes of a rule's jobs; a retry gets as much again."""
+    return lambda wildcards, attempt: RESOURCES[job].runtime(attempt)

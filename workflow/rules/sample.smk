@@ -17,10 +17,10 @@ rule sample_set:
         set=any_of(sets_from("sample")),
     conda:
         "../../environment.yml"
-    threads: 8
+    threads: cores("sample_set")
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(480),
+        mem_mb=memory("sample_set"),
+        runtime=minutes("sample_set"),
         launcher="",
     params:
         settings=lambda wildcards: as_json("sample", asked_of(wildcards.set)),

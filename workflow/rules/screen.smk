@@ -3,9 +3,9 @@
 
 rule screen_set:
     input:
-        stability=lambda wildcards: f"results/<run>/sets/{screened_from(wildcards.set)}/stability.parquet",
-        relaxed=lambda wildcards: f"results/<run>/sets/{screened_from(wildcards.set)}/relaxed.parquet",
-        crystals=lambda wildcards: f"results/<run>/sets/{screened_from(wildcards.set)}/crystals.parquet",
+        stability=lambda wildcards: f"results/<run>/sets/{configuration.screened_from(wildcards.set)}/stability.parquet",
+        relaxed=lambda wildcards: f"results/<run>/sets/{configuration.screened_from(wildcards.set)}/relaxed.parquet",
+        crystals=lambda wildcards: f"results/<run>/sets/{configuration.screened_from(wildcards.set)}/crystals.parquet",
     output:
         crystals="results/<run>/sets/{set}/crystals.parquet",
         rejected="results/<run>/sets/{set}/rejected.parquet",
@@ -17,10 +17,10 @@ rule screen_set:
         set=any_of(sets_from("screen")),
     conda:
         "../../environment.yml"
-    threads: 2
+    threads: cores("screen_set")
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(60),
+        mem_mb=memory("screen_set"),
+        runtime=minutes("screen_set"),
     params:
         settings=lambda wildcards: as_json("screen", config["sets"][wildcards.set]),
         # Of the engine to come, for the estimate.
@@ -41,7 +41,7 @@ rule screen_set:
 
 rule agreement_set:
     input:
-        a=lambda wildcards: judged_files(screened_from(wildcards.set)),
+        a=lambda wildcards: judged_files(configuration.screened_from(wildcards.set)),
         b=lambda wildcards: judged_files(wildcards.set),
     output:
         summary="results/<run>/sets/{set}/agreement.json",
@@ -49,12 +49,12 @@ rule agreement_set:
     log:
         "logs/agreement/<run>/{set}.log",
     wildcard_constraints:
-        set=any_of(judged_again()),
+        set=any_of(configuration.judged_again()),
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=memory("agreement_set"),
+        runtime=minutes("agreement_set"),
     params:
         a=lambda wildcards, input: Path(input.a[0]).parent,
         b=lambda wildcards, input: Path(input.b[0]).parent,
@@ -81,4 +81,4 @@ rule screen:
 
 rule agreement:
     input:
-        collect("results/<run>/sets/{set}/agreement.json", set=judged_again()),
+        collect("results/<run>/sets/{set}/agreement.json", set=configuration.judged_again()),

@@ -14,8 +14,8 @@ rule select_set:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=memory("select_set"),
+        runtime=minutes("select_set"),
     params:
         rows=lambda wildcards: selection(wildcards.set),
         out=subpath(output.crystals, parent=True),
@@ -37,12 +37,12 @@ rule compositions:
     log:
         "logs/compositions/<run>/{set}.log",
     wildcard_constraints:
-        set=any_of(made_for_others()),
+        set=any_of(configuration.made_for_others()),
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=memory("compositions"),
+        runtime=minutes("compositions"),
     shell:
         r"""
         unimat compositions \
@@ -54,7 +54,7 @@ rule compositions:
 
 rule convert_set:
     input:
-        crystals=lambda wildcards: config["sets"][wildcards.set]["path"],
+        crystals=lambda wildcards: str(Path(config["sets"][wildcards.set]["path"]).expanduser()),
     output:
         crystals="results/<run>/sets/{set}/crystals.parquet",
         rejected="results/<run>/sets/{set}/rejected.parquet",
@@ -64,10 +64,10 @@ rule convert_set:
         set=any_of(sets_from("file")),
     conda:
         "../../environment.yml"
-    threads: 4
+    threads: cores("convert_set")
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
+        mem_mb=memory("convert_set"),
+        runtime=minutes("convert_set"),
     params:
         settings=lambda wildcards: as_json("convert", config["sets"][wildcards.set]),
     shell:
@@ -96,10 +96,10 @@ rule airss_set:
         set=any_of(sets_from("airss")),
     conda:
         "../../environment.yml"
-    threads: 4
+    threads: cores("airss_set")
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(120),
+        mem_mb=memory("airss_set"),
+        runtime=minutes("airss_set"),
     params:
         settings=lambda wildcards: as_json("airss", config["sets"][wildcards.set]),
         out=subpath(output.crystals, parent=True),

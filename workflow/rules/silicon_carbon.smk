@@ -11,8 +11,8 @@ rule silicon_carbon:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=memory("silicon_carbon"),
+        runtime=minutes("silicon_carbon"),
     params:
         # eV/atom; what lies higher above the search's own hull is no crystal that anybody would look for.
         max_e_above_hull=2.0,

@@ -17,10 +17,10 @@ rule train:
         "benchmarks/train/<run>.tsv"
     conda:
         "../../environment.yml"
-    threads: 8
+    threads: cores("train")
     resources:
-        mem_mb=growing(8000),
-        runtime=1440,
+        mem_mb=memory("train"),
+        runtime=minutes("train"),
         launcher="",
     params:
         settings=lambda wildcards: as_json("train"),

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from unimat.errors import UserError
 from unimat.files import existing
-from unimat.materials.readers import archives, arrays, databases, extxyz, folders, json_files, tables
+from unimat.materials.readers import archives, arrays, databases, extxyz, folders, json_files, tables, trajectories
 from unimat.materials.readers.opening import plain_name, refuse_impostor
 from unimat.materials.readers.records import Columns, Record
 
 READABLE = (
     "a folder, zip or tar of CIF, POSCAR and .res files; .cif; POSCAR, CONTCAR, .vasp; .res; .csv, .feather, .arrow or "
     ".parquet with a column of CIF, POSCAR or JSON text; a crystal table; .extxyz; .json, .jsonl or .json.zip of "
-    "texts, pymatgen entries or OPTIMADE structures; ASE's .db; CDVAE's .pt; text forms also as .gz, .bz2 and .xz"
+    "texts, pymatgen entries or OPTIMADE structures; ASE's .db and .traj; CDVAE's .pt; text forms also as .gz, .bz2 "
+    "and .xz"
 )
 
 Reader = Callable[[Path, Columns], Iterator[Record]]
@@ -33,6 +34,7 @@ _BINARY_FORMS: dict[str, Reader] = {
     ".pt": arrays.tensor_records,
     ".db": databases.ase_records,
     ".aselmdb": databases.ase_records,
+    ".traj": trajectories.trajectory_records,
     ".zip": archives.zip_records,
     ".tgz": archives.tar_records,
 }

@@ -13,7 +13,7 @@ SUFFIXES = (".cif", ".vasp", ".poscar", ".contcar", ".res")
 _NAMES = ("poscar", "contcar")
 _OTHER_FORMS = (
     *(".csv", ".feather", ".arrow", ".parquet", ".json", ".jsonl", ".ndjson", ".extxyz", ".xyz"),
-    *(".db", ".aselmdb", ".pt", ".zip", ".tar", ".tgz"),
+    *(".db", ".aselmdb", ".traj", ".pt", ".zip", ".tar", ".tgz"),
 )
 HIDDEN = "hidden"
 NO_STRUCTURE = "no structure file by its name"

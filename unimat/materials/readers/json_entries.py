@@ -7,7 +7,7 @@ from typing import Any
 
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.ingest_settings import SPLITS
-from unimat.materials.readers.entries import ASE, content_of, is_crystal
+from unimat.materials.readers.entries import ASE, NOT_BULK, content_of, is_crystal
 from unimat.materials.readers.records import ID_NAMES, STRUCTURE_NAMES, Columns, Record
 from unimat.materials.readers.stated import stated_of
 
@@ -114,7 +114,7 @@ def _parts(value: Any, name: str | None = None) -> tuple[Any, list[Mapping[str, 
     """The structure of an entry, and the objects that may hold its properties, the outermost first."""
     if not isinstance(value, Mapping):
         return value, []
-    if is_crystal(value):
+    if is_crystal(value) or value.get("@class") in NOT_BULK:
         return value, [value, *_inner(value)]
     name = name or next((each for each in _STRUCTURES if each in value), None)
     if name not in value:

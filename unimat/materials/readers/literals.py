@@ -6,6 +6,7 @@ Literals are parsed, never evaluated.
 import ast
 import json
 import re
+import warnings
 from typing import Any
 
 from unimat.errors import CrystalRejected
@@ -21,14 +22,26 @@ def parsed(text: str) -> Any:
 
     Raises:
         ValueError: if it is neither.
-        CrystalRejected: if a literal is longer than `MAX_LITERAL`.
+        CrystalRejected: if a literal is too long.
     """
     if not _IS_PYTHON.match(text):
         return json.loads(text)
+    return evaluated(_ARRAY.sub(r"\1", _NUMPY.sub(r"\1", text)))
+
+
+def evaluated(text: str) -> Any:
+    """The value of a Python literal.
+
+    Raises:
+        ValueError: if it is none.
+        CrystalRejected: if it is longer than `MAX_LITERAL`.
+    """
     if len(text) > MAX_LITERAL:
         found = f"{len(text) / 1e6:.1f} million characters of a Python literal"
         raise CrystalRejected("too_large", f"{found}, the limit is {MAX_LITERAL / 1e6:g}")
     try:
-        return ast.literal_eval(_ARRAY.sub(r"\1", _NUMPY.sub(r"\1", text)).strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of digits that run into letters, say
+            return ast.literal_eval(text.strip())
     except SyntaxError as error:
         raise ValueError(f"no Python literal: {error.msg}") from error

@@ -4,7 +4,6 @@ Many forms keep occupancies, or what is periodic, apart from sites and cell: a s
 a crystal to whoever reads these two alone.
 """
 
-import ast
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ import numpy as np
 
 from unimat.errors import CrystalRejected
 from unimat.materials.readers.cif import FULL_OCCUPANCY_WITHIN
+from unimat.materials.readers.literals import evaluated
 
 _PERIODIC = frozenset({"pbc", "periodic", "periodic_boundary_conditions", "dimension_types", "nperiodic_dimensions"})
 _OCCUPANCY = re.compile(r"(atom_|atomic_|partial_|site_|atom_site_)?(occu|occupancy|occupancies)|site_occ")
@@ -98,9 +98,9 @@ def _shares(value: Any) -> Iterator[float]:
         for each in value:
             yield from _shares(each)
     elif isinstance(value, str):
-        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):  # words say nothing of shares
+        with contextlib.suppress(ValueError, RecursionError, MemoryError):  # words say nothing of shares
             text = value if value.lstrip()[:1] in "[{(" else f"[{','.join(value.split())}]"
-            yield from _shares(ast.literal_eval(text))
+            yield from _shares(evaluated(text))
     elif isinstance(value, int | float | np.number):
         yield float(value)
 

@@ -6,15 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from unimat.errors import UserError
-
-GNOME_BUCKET = "https://storage.googleapis.com/gdm_materials_discovery"
-WHERE_TO_GET = {
-    "mp_materials_summary.csv": "data/mp_materials_summary.csv in the history of "
-    "https://github.com/google-deepmind/materials_discovery (commit 4023209631ccd1d0e070775852ae2e8ebc369060)",
-    "mp_snapshot_summary.csv": f"{GNOME_BUCKET}/external_data/mp_snapshot_summary.csv",
-    "external_materials_summary.csv": f"{GNOME_BUCKET}/external_data/external_materials_summary.csv",
-    "stable_materials_summary.csv": f"{GNOME_BUCKET}/gnome_data/stable_materials_summary.csv",
-}
+from unimat.materials.references.places import WHERE_TO_GET
 
 
 def find_file(path: str, where: str = "hull.reference.path") -> Path:
