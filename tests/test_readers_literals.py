@@ -152,6 +152,14 @@ def test_rows_that_are_no_crystals(tmp_path, change, reason):
         assert found.startswith(reason)
 
 
+def test_a_column_of_space_groups_and_no_multiplicities(tmp_path):
+    rows = [{"L": lattice, **padded(sites), "G": group} for group, (_, lattice, sites) in SAMPLES.items()]
+    pd.DataFrame([*rows, {**rows[0], "G": 231}]).drop(columns="M").to_csv(tmp_path / "samples.csv", index=False)
+    found = outcomes(tmp_path / "samples.csv")
+    assert [found[f"samples-{row}"] for row in range(3)] == ["8", "8", "9"]
+    assert found["samples-3"] == "symmetry_unclear: space group 231, expected 1 to 230"
+
+
 def test_samples_without_their_space_group_are_told(tmp_path):
     _, lattice, sites = SAMPLES[225]
     pd.DataFrame([{"L": lattice, **padded(sites)}]).to_csv(tmp_path / "samples.csv", index=False)

@@ -168,9 +168,11 @@ def _structure_columns(table: Table, columns: Columns) -> tuple[str, ...]:
     if set(OPTIMADE) <= set(table.header):
         return (*OPTIMADE, *(name for name in ("species", "structure_features") if name in table.header))
     if set(crystalformer.COLUMNS) <= set(table.header):
-        if crystalformer.group_in(plain_name(table.path.name)) is None:
+        group = table.usual(crystalformer.GROUP_COLUMNS)
+        if group is None and crystalformer.group_in(plain_name(table.path.name)) is None:
             raise UserError(f"{table.path}: of which space group? name it as CrystalFormer does, output_225.csv say")
-        return crystalformer.COLUMNS
+        also = (crystalformer.MULTIPLICITIES, group)
+        return (*crystalformer.COLUMNS, *(name for name in also if name in table.header))
     raise UserError(f"{table.path}: no structure column among {table.names}; name it by structure_column")
 
 
@@ -197,4 +199,6 @@ def _records(table: Table, layout: _Layout) -> Iterator[Record]:
 def _structure(row: dict[str, Any], layout: _Layout) -> Any:
     if len(layout.structure) == 1:
         return row[layout.structure[0]]
-    return {**{name: row[name] for name in layout.structure}, crystalformer.GROUP: layout.group}
+    parts = {name: row[name] for name in layout.structure}
+    group = next((parts[name] for name in crystalformer.GROUP_COLUMNS if name in parts), layout.group)
+    return {**parts, crystalformer.GROUP: group}
