@@ -11,10 +11,10 @@ from unimat.materials.readers.opening import plain_name, refuse_impostor
 from unimat.materials.readers.records import Columns, Record
 
 READABLE = (
-    "a folder, zip or tar of CIF, POSCAR and .res files; .cif; POSCAR, CONTCAR, .vasp; .res; .csv, .feather, .arrow or "
-    ".parquet with a column of CIF, POSCAR or JSON text; a crystal table; .extxyz; .json, .jsonl or .json.zip of "
-    "texts, pymatgen entries or OPTIMADE structures; ASE's .db and .traj; CDVAE's .pt; text forms also as .gz, .bz2 "
-    "and .xz"
+    "a folder, zip or tar of CIF, POSCAR and .res files; .cif, .mcif; POSCAR, CONTCAR, .vasp; .res; .csv, .feather, "
+    ".arrow or .parquet with a column of CIF, POSCAR or JSON text; a crystal table; .extxyz; .json, .jsonl or "
+    ".json.zip of texts, pymatgen entries or OPTIMADE structures; ASE's .db and .traj; CDVAE's .pt; text forms also "
+    "as .gz, .bz2 and .xz"
 )
 
 Reader = Callable[[Path, Columns], Iterator[Record]]

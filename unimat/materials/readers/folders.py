@@ -8,8 +8,8 @@ from unimat.errors import CrystalRejected, UserError
 from unimat.materials.readers.opening import one_line, plain_name
 from unimat.materials.readers.passed_over import PassedOver
 
-STRUCTURE_FILES = "*.cif, *.vasp, POSCAR*, CONTCAR*, *.res"
-SUFFIXES = (".cif", ".vasp", ".poscar", ".contcar", ".res")
+STRUCTURE_FILES = "*.cif, *.mcif, *.vasp, POSCAR*, CONTCAR*, *.res"
+SUFFIXES = (".cif", ".mcif", ".vasp", ".poscar", ".contcar", ".res")
 _NAMES = ("poscar", "contcar")
 _OTHER_FORMS = (
     *(".csv", ".feather", ".arrow", ".parquet", ".json", ".jsonl", ".ndjson", ".extxyz", ".xyz"),

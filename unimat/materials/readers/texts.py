@@ -1,6 +1,7 @@
 """The crystal of a record, whatever form it came in."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 from unimat.crystal_table import Crystal
@@ -12,6 +13,8 @@ from unimat.materials.readers.poscar import crystal_of_poscar
 from unimat.materials.readers.records import Record
 from unimat.materials.readers.res import crystal_of_res, is_res
 from unimat.materials.readers.stated import check_stated
+
+_CIF = re.compile(r"_cell[_.]length_a|_atom_site[_.]|\A\s*data_", re.IGNORECASE)
 
 
 def crystal_of(record: Record) -> Crystal:
@@ -43,4 +46,4 @@ def _parser(text: str) -> Callable[[str, str], Crystal]:
 
 
 def is_cif(text: str) -> bool:
-    return "_cell_length_a" in text or "_atom_site_" in text or text.lstrip().startswith("data_")
+    return _CIF.search(text) is not None

@@ -7,6 +7,5 @@ does not decide, the crystal is rejected.
 
 from unimat.materials.readers.cif.document import texts_of_cif
 from unimat.materials.readers.cif.reading import crystal_of_cif
-from unimat.materials.readers.cif.sites import FULL_OCCUPANCY_WITHIN
 
-__all__ = ["FULL_OCCUPANCY_WITHIN", "crystal_of_cif", "texts_of_cif"]
+__all__ = ["crystal_of_cif", "texts_of_cif"]

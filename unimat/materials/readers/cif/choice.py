@@ -54,6 +54,8 @@ def chosen_atoms(cell: Cell, symmetry: Symmetry) -> Atoms:
     Raises:
         CrystalRejected: if no reading is possible, or several are and the file decides for none.
     """
+    if len(symmetry.candidates) == 1 and not symmetry.doubt and len(symmetry.candidates[0].operations) == 1:
+        return _listed(cell)
     readings = [_reading(cell, each, bool(symmetry.doubt)) for each in symmetry.candidates]
     best = max((each.standing for each in readings), default=Standing.CONTRADICTED)
     if best is Standing.CONTRADICTED and symmetry.last:
@@ -66,6 +68,15 @@ def chosen_atoms(cell: Cell, symmetry: Symmetry) -> Atoms:
     if len(winners) > 1 or (winners[0].candidate.to_confirm and best is not Standing.CONFIRMED):
         raise CrystalRejected("symmetry_unclear", f"{symmetry.doubt}, and the contents of the cell do not tell")
     return winners[0].atoms
+
+
+def _listed(cell: Cell) -> Atoms:
+    """The sites as they are, which in most files are all atoms."""
+    numbers = cell.sites.numbers
+    verdict = _verdict(cell, numbers, [1] * len(numbers), 1)
+    if verdict.standing is Standing.CONTRADICTED:
+        raise CrystalRejected("contradicts_source", verdict.reason)
+    return numbers, cell.sites.coords
 
 
 def _refuse(symmetry: Symmetry, readings: Sequence[_Reading]) -> NoReturn:
@@ -98,7 +109,7 @@ def _reading(cell: Cell, candidate: Candidate, doubted: bool) -> _Reading:
 
 def _verdict(cell: Cell, numbers: np.ndarray, sizes: list[int] | None, order: int) -> Verdict:
     counts = collections.Counter(numbers.tolist())
-    return cell.claims.verdict(Contents(counts, abs(float(np.linalg.det(cell.lattice))), sizes, order))
+    return cell.claims.verdict(Contents(counts, cell.lattice, sizes, order))
 
 
 def _fault(cell: Cell, coords: np.ndarray, sizes: Sequence[int], order: int, distance: float) -> str:

@@ -19,6 +19,7 @@ from unimat.periodic_table import SYMBOLS
 VOLUME_WITHIN = 0.02  # of the volume; angles in whole degrees change it by as much
 DENSITY_WITHIN = 0.1  # of the density; enough to tell half or twice the atoms
 _DALTON = 1.66053907  # g/cm^3 of one Da in one Å^3
+_TRIVIAL = frozenset({"1", "", "?", "."})
 _FORMULA, _UNITS, _VOLUME = "_chemical_formula_sum", "_cell_formula_units_z", "_cell_volume"
 _DENSITY = "_exptl_crystal_density_diffrn"
 
@@ -38,15 +39,21 @@ class Contents:
 
     Attributes:
         counts: atoms by atomic number.
-        volume: Å^3.
+        lattice: (3, 3), Å.
         orbits: atoms that each site of the list makes; None if the list holds each several times.
         order: number of symmetry operations.
     """
 
     counts: Mapping[int, int]
-    volume: float
+    lattice: np.ndarray
     orbits: Sequence[int] | None
     order: int
+
+    @property
+    def volume(self) -> float:
+        """Å^3."""
+        (a, b, c), (d, e, f), (g, h, i) = self.lattice.tolist()
+        return abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
 
     @property
     def text(self) -> str:
@@ -72,6 +79,9 @@ class Verdict:
     makes_one: bool = False
 
 
+_CONFIRMED = Verdict(Standing.CONFIRMED)
+
+
 @dataclasses.dataclass(frozen=True)
 class Claims:
     """What a data block says of its contents; None is not said, or not in a form that can be read."""
@@ -80,10 +90,10 @@ class Claims:
     units: float | None
     volume: float | None
     density: float | None
-    multiplicities: tuple[int | None, ...]
+    multiplicities: Sequence[str]
 
     @classmethod
-    def of(cls, block: Block, multiplicities: tuple[int | None, ...]) -> "Claims":
+    def of(cls, block: Block, multiplicities: Sequence[str]) -> "Claims":
         text = block.first(_FORMULA)
         units, volume, density = (_positive(block.first(tag)) for tag in (_UNITS, _VOLUME, _DENSITY))
         return cls(formula_of(text) if text else None, units, volume, density, multiplicities)
@@ -105,7 +115,7 @@ class Claims:
         if None is said[0] is said[1]:
             said = [self._of_density(contents)]
         if "" in said:
-            return Verdict(Standing.CONFIRMED)
+            return _CONFIRMED
         reasons = [reason for reason in said if reason]
         if reasons:
             return Verdict(Standing.CONTRADICTED, f"the cell holds {contents.text}; {reasons[0]}")
@@ -124,8 +134,11 @@ class Claims:
     def _of_multiplicities(self, contents: Contents) -> str | None:
         if contents.orbits is None:
             return None
-        stated = [(said, made) for said, made in zip(self.multiplicities, contents.orbits, strict=True) if said]
-        if not stated or (contents.order == 1 and all(said == 1 for said, _ in stated)):
+        if contents.order == 1 and _TRIVIAL.issuperset(self.multiplicities):
+            return None
+        said_and_made = zip(self.multiplicities, contents.orbits, strict=True)
+        stated = [(int(said), made) for said, made in said_and_made if said.isdecimal()]
+        if not stated:
             return None
         # Some write in its place how many operations leave the site where it is.
         if any(all(said == each for said, each in pairs) for pairs in (stated, _inverted(stated, contents.order))):

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gemmi
@@ -10,7 +10,8 @@ from pymatgen.io.cif import CifBlock
 
 from unimat.errors import CrystalRejected
 
-_PLACES = ("_atom_site_fract_x", "_atom_site_cartn_x")  # a block that gives either means to describe a structure
+_SITES = ("_atom_site_fract_x", "_atom_site_cartn_x", "_atom_site_label")  # a block with one lists atoms
+_CELL = "_cell_length_a"
 
 _NOT_STATED = frozenset({"?", ".", ""})
 _QUOTES = frozenset("'\";")
@@ -28,21 +29,30 @@ class Block:
 
     def __init__(self, name: str, text: Callable[[], str]):
         self.name, self._text = name, text
-        self._columns: dict[str, list[Callable[[], Sequence[str]]]] = {}
+        self._values: dict[str, _Source] = {}
+        self._again: dict[str, list[_Source]] = {}  # of tags that stand twice
 
-    def add(self, tag: str, values: Callable[[], Sequence[str]]) -> None:
-        self._columns.setdefault(tag.lower().replace(".", "_"), []).append(values)
+    def add(self, tag: str, source: "_Source") -> None:
+        tag = _plain(tag)
+        if self._values.setdefault(tag, source) is not source:
+            self._again.setdefault(tag, []).append(source)
 
     @property
     def text(self) -> str:
         return self._text()
 
     @property
-    def tags(self) -> list[str]:
-        return list(self._columns)
+    def tags(self) -> Iterable[str]:
+        return self._values.keys()
 
     def __contains__(self, tag: str) -> bool:
-        return tag in self._columns
+        return tag in self._values
+
+    def raw(self, tag: str) -> list[str]:
+        """Values as written, for those who know what quotes and `?` mean; no values where the tag is missing."""
+        if tag in self._again:
+            return self.column(tag)
+        return _values_of(self._values[tag]) if tag in self._values else []
 
     def column(self, tag: str) -> list[str]:
         """Values without quotes, empty texts for `?` and `.`; no values where the tag is missing.
@@ -50,11 +60,12 @@ class Block:
         Raises:
             CrystalRejected: if the tag stands twice with different values.
         """
-        if tag not in self._columns:
+        if tag not in self._values:
             return []
-        columns = [[_unquoted(value) for value in read()] for read in self._columns[tag]]
-        if len(columns) == 1:
-            return columns[0]
+        if tag not in self._again:
+            return [unquoted(value) for value in _values_of(self._values[tag])]
+        sources = (self._values[tag], *self._again[tag])
+        columns = [[unquoted(value) for value in _values_of(source)] for source in sources]
         stated = [values for values in columns if any(values)] or columns
         if any(values != stated[0] for values in stated):
             raise CrystalRejected("unreadable", f"{tag} stands twice, with different values")
@@ -63,15 +74,47 @@ class Block:
     def first(self, *tags: str) -> str:
         """The first value that one of the tags states, an empty text if none does."""
         for tag in tags:
-            if tag in self._columns and (values := self.column(tag)) and values[0]:
+            if tag in self._values and (values := self.column(tag)) and values[0]:
                 return values[0]
         return ""
 
 
-def _unquoted(value: str) -> str:
+class _Loop:
+    """The values of one loop, taken from gemmi once and only if some are asked for."""
+
+    def __init__(self, loop: gemmi.cif.Loop, width: int):
+        self._loop, self._width = loop, width
+
+    @functools.cached_property
+    def _values(self) -> list[str]:
+        return list(self._loop.values)
+
+    def column(self, at: int) -> list[str]:
+        return self._values[at :: self._width]
+
+
+_Source = str | list[str] | tuple[_Loop, int]
+
+
+def _values_of(source: _Source) -> list[str]:
+    if isinstance(source, str):
+        return [source] if source else []
+    return source if isinstance(source, list) else source[0].column(source[1])
+
+
+@functools.lru_cache(maxsize=4096)
+def _plain(tag: str) -> str:
+    return tag.lower().replace(".", "_")
+
+
+def unquoted(value: str) -> str:
+    """A value as it is meant, an empty text for `?` and `.`."""
     if value in _NOT_STATED:
         return ""
-    return " ".join(gemmi.cif.as_string(value).split()) if value[0] in _QUOTES else value
+    if value[0] not in _QUOTES:
+        return value
+    text = " ".join(gemmi.cif.as_string(value).split())
+    return "" if text in _NOT_STATED else text
 
 
 def structure_blocks(text: str) -> list[Block]:
@@ -80,17 +123,25 @@ def structure_blocks(text: str) -> list[Block]:
     Raises:
         CrystalRejected: if the text breaks the CIF syntax beyond repair.
     """
-    return [block for block in _blocks(text) if any(place in block for place in _PLACES)]
+    return [block for block in _blocks(text) if _lists_atoms(block)]
+
+
+def _lists_atoms(block: Block) -> bool:
+    return any(tag in block for tag in _SITES)
 
 
 def texts_of_cif(text: str) -> dict[str, str]:
     """Text of each data block that holds atoms, by its name; a number tells blocks of one name apart.
 
+    Among several of them a block with a cell alone counts, too: a crystal without its sites, to be rejected.
+
     Raises:
         CrystalRejected: if the text breaks the CIF syntax beyond repair.
     """
     found: dict[str, str] = {}
-    for block in structure_blocks(text):
+    blocks = _blocks(text)
+    several = sum(map(_lists_atoms, blocks)) > 1
+    for block in (each for each in blocks if _lists_atoms(each) or (several and _CELL in each)):
         found[block.name if block.name not in found else f"{block.name}-{len(found)}"] = block.text
     return found
 
@@ -109,26 +160,13 @@ def _of_gemmi(source: gemmi.cif.Block) -> Block:
     for item in source:
         pair: Any = item.pair  # gemmi's stubs call it an object
         if pair is not None:
-            block.add(pair[0], functools.partial(list, pair[1:]))
-        elif item.loop is not None:
-            loop = _Loop(item.loop)
-            for at, tag in enumerate(loop.tags):
-                block.add(tag, functools.partial(loop.column, at))
+            block.add(*pair)
+        elif (found := item.loop) is not None:
+            tags = found.tags
+            loop = _Loop(found, len(tags))
+            for at, tag in enumerate(tags):
+                block.add(tag, (loop, at))
     return block
-
-
-class _Loop:
-    """The columns of one loop, taken from gemmi once and only if one is asked for."""
-
-    def __init__(self, loop: gemmi.cif.Loop):
-        self._loop, self.tags = loop, list(loop.tags)
-
-    @functools.cached_property
-    def _values(self) -> list[str]:
-        return list(self._loop.values)
-
-    def column(self, at: int) -> list[str]:
-        return self._values[at :: len(self.tags)]
 
 
 def _parts(text: str) -> list[str]:
@@ -146,13 +184,14 @@ def _parts(text: str) -> list[str]:
 def _tolerated(text: str, cause: str) -> Block:
     """A block whose syntax gemmi refuses because of `cause`, as pymatgen splits it into values."""
     name = text.split(maxsplit=1)[0][len("data_") :]
+    plain = text.encode("ascii", "replace").decode()  # pymatgen would drop a minus sign of Unicode and read on
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # words that belong to nothing; what is missed then is checked by content
-            data = CifBlock.from_str(text).data
+            data = CifBlock.from_str(plain).data
     except (ValueError, LookupError, ArithmeticError) as error:
         raise CrystalRejected("unreadable", f"{cause}; pymatgen: {' '.join(str(error).split())}"[:300]) from error
     block = Block(name, functools.partial(str, text))
     for tag, values in data.items():
-        block.add(tag, functools.partial(list, [values] if isinstance(values, str) else values))
+        block.add(tag, values)
     return block

@@ -7,6 +7,7 @@ import gemmi
 import spglib
 
 _SUFFIX = re.compile(r"(?P<base>.+?)\s*(?::\s*(?P<code>[^\s:]+)|(?P<letters>RS|[RHSZ]))\s*")
+_NUMBERED = re.compile(r"(?P<base>.+?)\s*\(\s*(?:#|no\.?)?\s*(?P<number>\d+)\s*\)", re.IGNORECASE)  # P 1 (#1)
 _CODES = {"S": "1", "Z": "2", "RS": "R"}  # of the ICSD: origin choices 1 and 2, rhombohedral axes
 _AXIS_FREE = (3, 4, 6, 10, 11)  # monoclinic groups that are the same whatever axis is unique
 Settings = tuple[gemmi.SpaceGroup, ...]
@@ -19,6 +20,10 @@ def settings_of_symbol(symbol: str) -> tuple[Settings, ...]:
     The outer tuple is in the order of convention (P 21: unique axis b, then c, then a); an inner one holds what the
     symbol does not tell apart: two origins, hexagonal and rhombohedral axes.
     """
+    numbered = _NUMBERED.fullmatch(symbol)
+    if numbered:
+        settings = settings_of_symbol(numbered["base"])
+        return settings if settings and settings[0][0].number == int(numbered["number"]) else ()
     match = _SUFFIX.fullmatch(symbol)
     if match is None:
         return _known(symbol)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -11,20 +12,23 @@ from unimat.materials.readers.cif.document import Block
 from unimat.materials.readers.cif.groups import Settings, group_of_hall, settings_of_number, settings_of_symbol
 from unimat.materials.readers.cif.operations import Operations, operations_of_group
 
-_HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
-_SYMBOL = (
-    "_space_group_name_h-m_alt",
-    "_symmetry_space_group_name_h-m",
-    "_space_group_name_h-m",
-    "_space_group_name_h-m_full",
-    "_space_group_name_h-m_ref",
-    "_symmetry_space_group_name_h-m_full",
-    "_symmetry_space_group_name",
+_NAMES = (
+    ("hall", "_space_group_name_hall"),
+    ("hall", "_symmetry_space_group_name_hall"),
+    ("symbol", "_space_group_name_h-m_alt"),
+    ("symbol", "_symmetry_space_group_name_h-m"),
+    ("symbol", "_space_group_name_h-m"),
+    ("symbol", "_space_group_name_h-m_full"),
+    ("symbol", "_space_group_name_h-m_ref"),
+    ("symbol", "_symmetry_space_group_name_h-m_full"),
+    ("symbol", "_symmetry_space_group_name"),
+    ("number", "_space_group_it_number"),
+    ("number", "_symmetry_int_tables_number"),
 )
 _CODE = "_space_group_it_coordinate_system_code"
-_NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number")
-# Names that stand for no group that can be looked up here: of the magnetic group, of the group it comes from.
-_OTHER = ("_space_group_magn_", "_parent_space_group_", "_space_group_name_schoenflies")
+# Names of the magnetic group, of the group that a magnetic one comes from, and of no setting.
+_FOREIGN = ("_space_group_magn_n", "_parent_space_group_", "_space_group_name_schoenflies")
+_MISSPELT = re.compile(r"_(symmetry_)?(space_?group)?(_?(name|symbol|number|it|int_tables|h-?m|alt))+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +67,28 @@ class Naming:
         return next((each for each in fitting if each), [])
 
 
-def namings_of(block: Block) -> list[Naming]:
+def namings_of(block: Block) -> Sequence[Naming]:
     """What a block says that names its group, the most exact first; empty if it says nothing."""
-    code = block.first(_CODE)
-    found = [
-        *map(_of_hall, _texts(block, _HALL)),
-        *(_of_symbol(text, code) for text in _texts(block, _SYMBOL)),
-        *(_of_number(text, code) for text in _texts(block, _NUMBER)),
-    ]
-    others = (tag for tag in block.tags if tag.startswith(_OTHER) and block.first(tag))
-    return found or [Naming(f"{tag} {block.first(tag)}") for tag in others][:1]
+    said = tuple((kind, text) for kind, tag in _NAMES if tag in block and (text := block.first(tag)))
+    return _namings(said, block.first(_CODE)) if said else _of_other_tags(block)
+
+
+@functools.lru_cache(maxsize=1024)
+def _namings(said: tuple[tuple[str, str], ...], code: str) -> tuple[Naming, ...]:
+    read = {"hall": _of_hall, "symbol": _of_symbol, "number": _of_number}
+    return tuple(read[kind](text, code) for kind, text in dict.fromkeys(said))
+
+
+def _of_other_tags(block: Block) -> list[Naming]:
+    """What is said under tags that no dictionary has (`_space_group_name_HM`), or of a group that is not looked up."""
+    for tag in block.tags:
+        text = block.first(tag) if tag.startswith(_FOREIGN) else ""
+        if text:
+            return [Naming(f"{tag} {text}")]
+        text = block.first(tag) if _MISSPELT.fullmatch(tag) else ""
+        if text:
+            return [_of_symbol(text, "")]
+    return []
 
 
 def named(namings: Sequence[Naming], lattice: np.ndarray) -> list[Candidate]:
@@ -104,12 +120,7 @@ def _different(candidates: Iterable[Candidate]) -> list[Candidate]:
     return found
 
 
-def _texts(block: Block, tags: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(text for tag in tags if (text := block.first(tag))))
-
-
-@functools.lru_cache(maxsize=1024)
-def _of_hall(text: str) -> Naming:
+def _of_hall(text: str, _code: str) -> Naming:
     group = group_of_hall(text)
     if group is None:
         return Naming(text)
@@ -117,13 +128,11 @@ def _of_hall(text: str) -> Naming:
     return Naming(text, operations.group_number, ((Candidate(f"Hall symbol {text}", operations),),))
 
 
-@functools.lru_cache(maxsize=1024)
 def _of_symbol(text: str, code: str) -> Naming:
     options = (settings_of_symbol(f"{text}:{code}") if code else ()) or settings_of_symbol(text)
     return _of_settings(text, options, sets_axes=True)
 
 
-@functools.lru_cache(maxsize=1024)
 def _of_number(text: str, code: str) -> Naming:
     options = settings_of_number(text)
     if code and options:

@@ -50,17 +50,17 @@ class Operations:
         """
         known, latest = self, self
         while len(latest):
-            latest = _those_not_in(known, latest.times(self))
+            latest = _different(latest.times(self), known._set)
             known = Operations(*(np.concatenate(pair) for pair in zip(_arrays(known), _arrays(latest), strict=True)))
             if len(known) > MAX_OPERATIONS:
                 raise CrystalRejected("symmetry_unclear", f"the {len(self)} symmetry operations form no group")
         return self if len(known) == len(self) else known
 
     def times(self, other: "Operations") -> "Operations":
-        """Every operation of these after every one of the `other`; some may be the same."""
+        """Every operation of these after every one of the `other`."""
         rotations = np.einsum("aij,bjk->abik", self.rotations, other.rotations).reshape(-1, 3, 3)
         moved = np.einsum("aij,bj->abi", self.rotations, other.translations) + self.translations[:, None]
-        return Operations(rotations, moved.reshape(-1, 3) % 1)
+        return _different(Operations(rotations, moved.reshape(-1, 3) % 1))
 
     def are(self, other: "Operations") -> bool:
         """Whether both are the same operations, in whatever order."""
@@ -109,11 +109,11 @@ def _keys(operations: Operations) -> np.ndarray:
     return np.concatenate([operations.rotations.reshape(-1, 9), shifts], axis=1).astype(np.int64)
 
 
-def _those_not_in(known: Operations, operations: Operations) -> Operations:
-    seen = known._set
+def _different(operations: Operations, known: frozenset[bytes] = frozenset()) -> Operations:
+    """The first of those that are the same, of those that are not `known`."""
     places: dict[bytes, int] = {}
     for place, key in enumerate(map(bytes, _keys(operations))):
-        if key not in seen:
+        if key not in known:
             places.setdefault(key, place)
     new = list(places.values())
     return Operations(operations.rotations[new], operations.translations[new])
@@ -128,9 +128,8 @@ def operations_of(triplets: tuple[str, ...]) -> Operations:
     """
     pairs = [_operation(each) for each in triplets]
     rotations, translations = (np.array(part) for part in zip(*pairs, strict=True))
-    operations = Operations(rotations, translations % 1)
-    none = Operations(np.zeros((0, 3, 3)), np.zeros((0, 3)))
-    return _those_not_in(none, operations)
+    operations = _different(Operations(rotations, translations % 1))
+    return IDENTITY if operations.are(IDENTITY) else operations
 
 
 def operations_of_group(group: gemmi.GroupOps) -> Operations:

@@ -8,17 +8,19 @@ import gemmi
 import numpy as np
 
 from unimat.errors import CrystalRejected
-from unimat.materials.readers.cif.document import Block
+from unimat.materials.readers.cif.document import Block, unquoted
 from unimat.materials.readers.cif.formula import formula_of
 from unimat.materials.readers.cif.labels import number_of_label, number_of_type
+from unimat.materials.readers.ordered import FULL_OCCUPANCY_WITHIN
 from unimat.materials.readers.species import number_of
+from unimat.periodic_table import ATOMIC_NUMBER
 
-FULL_OCCUPANCY_WITHIN = 1e-3
-_FULL = frozenset({"", "1", "1.0", "1.00", "1.000"})
+_FULL = frozenset({"", "?", ".", "1", "1.0", "1.00", "1.000"})
 _COORDS = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
 _TYPE, _LABEL, _OCCUPANCY = "_atom_site_type_symbol", "_atom_site_label", "_atom_site_occupancy"
 _CALCULATED, _HYDROGENS = "_atom_site_calc_flag", "_atom_site_attached_hydrogens"
 _ASSEMBLY, _GROUP = "_atom_site_disorder_assembly", "_atom_site_disorder_group"
+_ALTERNATIVE = "_atom_site_label_alt_id"
 _MULTIPLICITY = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
 
 
@@ -27,16 +29,16 @@ class Sites:
     """Atoms as listed, before symmetry.
 
     Attributes:
-        labels: what to call each in a message.
         numbers: (n,) atomic numbers.
         coords: (n, 3) fractional, as the file has them.
-        multiplicities: atoms in the cell that each stands for, by the file; None where it does not say.
+        labels: what to call each in a message.
+        multiplicities: atoms in the cell that each stands for, by the file; an empty text where it does not say.
     """
 
-    labels: list[str]
     numbers: np.ndarray
     coords: np.ndarray
-    multiplicities: tuple[int | None, ...]
+    labels: list[str]
+    multiplicities: list[str]
 
 
 def sites_of(block: Block) -> Sites:
@@ -48,73 +50,102 @@ def sites_of(block: Block) -> Sites:
     table = _Table(block)
     if not table.rows:
         raise CrystalRejected("no_atoms", "the list of sites is empty")
-    types, labels = table.column(_TYPE), table.column(_LABEL)
-    names = [label or name or f"number {row + 1}" for row, (label, name) in enumerate(zip(labels, types, strict=True))]
-    _refuse_partial(names, table.column(_OCCUPANCY))
-    _refuse_alternatives(names, table.column(_ASSEMBLY), table.column(_GROUP))
-    _refuse_attached(names, table.column(_HYDROGENS))
-    coords = np.array([_coordinates(names, table.column(tag)) for tag in _COORDS]).T
+    labels = table.labels()
+    for tag, refuse in _REFUSED.items():
+        if tag in block:
+            refuse(labels, table.raw(tag))
+    if _GROUP in block:
+        _refuse_alternatives(labels, table.column(_GROUP), table.column(_ASSEMBLY))
+    written = [table.raw(tag) for tag in _COORDS]
+    coords = np.array([_coordinates(labels, texts) for texts in written]).T
+    _refuse_one_place(labels, list(zip(*written, strict=True)))
+    numbers = _known_numbers(table.raw(_TYPE)) or _atomic_numbers(block, table.column(_TYPE), table.column(_LABEL))
     tag = next((each for each in _MULTIPLICITY if each in block), "")
-    multiplicities = tuple(int(text) if text.isdecimal() else None for text in table.column(tag))
-    return Sites(names, np.array(_atomic_numbers(block, types, labels), np.int64), coords, multiplicities)
+    return Sites(np.array(numbers, np.int64), coords, labels, table.raw(tag))
 
 
 class _Table:
-    """The list of sites without dummies."""
+    """The list of sites without dummies; a tag that is not there has empty texts."""
 
     def __init__(self, block: Block):
-        self._block, self._n = block, len(block.column(_COORDS[0]))
+        self._block, self._n = block, len(block.raw(_COORDS[0]))
         if not self._n and "_atom_site_cartn_x" in block:
             raise CrystalRejected("unreadable", "Cartesian coordinates alone; fractional ones are needed")
-        self.rows = [row for row, flag in enumerate(self._whole(_CALCULATED)) if flag.lower() not in ("dum", "dummy")]
+        self.rows: Sequence[int] = range(self._n)
+        if _CALCULATED in block:
+            flags = self._of_all(block.column(_CALCULATED), _CALCULATED)
+            self.rows = [row for row, flag in enumerate(flags) if flag.lower() not in ("dum", "dummy")]
 
     def column(self, tag: str) -> list[str]:
-        values = self._whole(tag)
+        return self._kept(self._of_all(self._block.column(tag), tag))
+
+    def raw(self, tag: str) -> list[str]:
+        return self._kept(self._of_all(self._block.raw(tag), tag))
+
+    def labels(self) -> list[str]:
+        given = self.raw(_LABEL if _LABEL in self._block else _TYPE)
+        return given if all(given) else [f"number {row + 1}" for row in self.rows]
+
+    def _kept(self, values: list[str]) -> list[str]:
         return values if len(self.rows) == self._n else [values[row] for row in self.rows]
 
-    def _whole(self, tag: str) -> list[str]:
-        values = self._block.column(tag)
+    def _of_all(self, values: list[str], tag: str) -> list[str]:
         if values and len(values) != self._n:
             raise CrystalRejected("unreadable", f"{self._n} sites, {len(values)} values of {tag}")
         return values or [""] * self._n
 
 
-def _refuse_partial(names: Sequence[str], occupancies: Sequence[str]) -> None:
-    for name, occupancy in zip(names, occupancies, strict=True):
-        if occupancy not in _FULL and not abs(number_in(occupancy) - 1) <= FULL_OCCUPANCY_WITHIN:
-            raise CrystalRejected("partial_occupancy", f"site {name} has occupancy {occupancy}")
+def _refuse_partial(labels: Sequence[str], occupancies: Sequence[str]) -> None:
+    if _FULL.issuperset(occupancies):
+        return
+    for label, occupancy in zip(labels, occupancies, strict=True):
+        text = unquoted(occupancy)
+        if text not in _FULL and not abs(number_in(text) - 1) <= FULL_OCCUPANCY_WITHIN:
+            raise CrystalRejected("partial_occupancy", f"site {label} has occupancy {occupancy}")
 
 
-def _refuse_alternatives(names: Sequence[str], assemblies: Sequence[str], groups: Sequence[str]) -> None:
+def _refuse_alternatives(labels: Sequence[str], groups: Sequence[str], assemblies: Sequence[str] = ()) -> None:
     """Refuse sites of which not all are there at once, whatever their occupancies say."""
     first: dict[str, tuple[str, str]] = {}
-    for name, assembly, group in zip(names, assemblies, groups, strict=True):
-        if group in ("", "0"):
+    for label, group, assembly in zip(labels, groups, assemblies or [""] * len(labels), strict=True):
+        if group in ("", "?", ".", "0"):
             continue
         if group.startswith("-"):
-            raise CrystalRejected("partial_occupancy", f"site {name} is disordered about a symmetry element")
-        other, known = first.setdefault(assembly, (name, group))
+            raise CrystalRejected("partial_occupancy", f"site {label} is disordered about a symmetry element")
+        other, known = first.setdefault(assembly, (label, group))
         if known != group:
-            raise CrystalRejected("partial_occupancy", f"sites {other} and {name} are alternatives (disorder groups)")
+            raise CrystalRejected("partial_occupancy", f"sites {other} and {label} are alternatives of disorder")
 
 
-def _refuse_attached(names: Sequence[str], hydrogens: Sequence[str]) -> None:
-    for name, attached in zip(names, hydrogens, strict=True):
-        if attached and number_in(attached) != 0:
-            raise CrystalRejected("atoms_missing", f"site {name} carries {attached} hydrogen without places")
+def _refuse_attached(labels: Sequence[str], hydrogens: Sequence[str]) -> None:
+    for label, attached in zip(labels, hydrogens, strict=True):
+        if attached not in ("", "?", ".") and number_in(unquoted(attached)) != 0:
+            raise CrystalRejected("atoms_missing", f"site {label} carries {attached} hydrogen without places")
 
 
-def _coordinates(names: Sequence[str], texts: Sequence[str]) -> list[float]:
+def _refuse_one_place(labels: Sequence[str], places: Sequence[tuple[str, ...]]) -> None:
+    """Refuse a place that is written twice; atoms that come close to each other are looked for later."""
+    if len(set(places)) == len(places):
+        return
+    second = next(row for row, place in enumerate(places) if place in places[:row])
+    first = labels[places.index(places[second])]
+    raise CrystalRejected("overlapping_atoms", f"sites {first} and {labels[second]} have one place")
+
+
+_REFUSED = {_OCCUPANCY: _refuse_partial, _HYDROGENS: _refuse_attached, _ALTERNATIVE: _refuse_alternatives}
+
+
+def _coordinates(labels: Sequence[str], texts: Sequence[str]) -> list[float]:
     try:
         values = list(map(float, texts))
         if all(map(math.isfinite, values)) and "_" not in "".join(texts):  # Python reads 1_000 as a number
             return values
     except ValueError:
         pass  # a standard uncertainty, 0.123(4), or no number at all
-    for name, text in zip(names, texts, strict=True):
-        if not text:
-            raise CrystalRejected("atoms_missing", f"site {name} has no coordinates")
-    return [number_in(text) for text in texts]
+    plain = list(map(unquoted, texts))
+    if "" in plain:
+        raise CrystalRejected("atoms_missing", f"site {labels[plain.index('')]} has no coordinates")
+    return [number_in(text) for text in plain]
 
 
 def number_in(text: str) -> float:
@@ -127,6 +158,12 @@ def number_in(text: str) -> float:
     if not math.isfinite(value):
         raise CrystalRejected("unreadable", f"expected a number, found {text!r}")
     return float(value)
+
+
+def _known_numbers(types: Sequence[str]) -> list[int] | None:
+    """Atomic numbers of types that are symbols and nothing else, None if one is more."""
+    numbers = [ATOMIC_NUMBER.get(name, 0) for name in types]
+    return numbers if all(numbers) else None
 
 
 def _atomic_numbers(block: Block, types: Sequence[str], labels: Sequence[str]) -> list[int]:

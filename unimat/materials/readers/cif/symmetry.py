@@ -35,28 +35,36 @@ class Symmetry:
     last: Candidate | None = None
 
 
+_P1 = Symmetry((Candidate("P 1", IDENTITY),))
+
+
 def symmetry_of(block: Block, lattice: np.ndarray) -> Symmetry:
     """The symmetry of a block in a cell (3, 3), Å.
 
     Raises:
         CrystalRejected: if an operation cannot be read, or nothing that is said of the group is understood.
     """
-    magnetic = _magnetic(block)
-    if magnetic:
-        return Symmetry((Candidate("the magnetic operations", magnetic),))
+    if _MAGNETIC in block:
+        return Symmetry((Candidate("the magnetic operations", _magnetic(block)),))
     namings = namings_of(block)
-    listed = next((triplets for tag in _OPERATIONS if (triplets := block.column(tag))), [])
-    if not listed:
-        return _of_names(namings, lattice) if namings else Symmetry((Candidate("P 1", IDENTITY),))
-    operations = operations_of(tuple(listed))
-    return _of_operations(operations, namings, lattice)
+    listed = _listed(block)
+    if listed:
+        return _of_operations(listed, namings, lattice)
+    return _of_names(namings, lattice) if namings else _P1
 
 
-def _magnetic(block: Block) -> Operations | None:
+def _listed(block: Block) -> Operations | None:
+    lists = [
+        operations_of(tuple(triplets)) for tag in _OPERATIONS if tag in block and any(triplets := block.column(tag))
+    ]
+    if len(lists) > 1 and any(not each.are(lists[0]) for each in lists[1:]):
+        raise CrystalRejected("symmetry_unclear", "two lists of symmetry operations differ")
+    return lists[0] if lists else None
+
+
+def _magnetic(block: Block) -> Operations:
     """The magnetic operations without what they do to time, which moves no atom."""
     triplets, centring = (tuple(map(_without_time, block.column(tag))) for tag in (_MAGNETIC, _CENTRING))
-    if not triplets:
-        return None
     operations = operations_of(triplets)
     return (operations_of(centring).times(operations) if centring else operations).completed
 
@@ -88,7 +96,8 @@ def _of_operations(listed: Operations, namings: Sequence[Naming], lattice: np.nd
         return Symmetry((own,))
     others = [each for each in named(namings, lattice) if not each.operations.are(group)]
     if len(group) == 1:
-        return Symmetry((*others, _AS_LISTED), f"{said} stands beside the identity alone")
+        unknown = "" if known else " is not known and"
+        return Symmetry((*others, _AS_LISTED), f"{said}{unknown} stands beside the identity alone")
     if len(group) > len(listed):
         own = dataclasses.replace(own, to_confirm=True)
         return Symmetry((*others, own), f"{len(listed)} operations are listed, of a group of {len(group)}; {said}")
