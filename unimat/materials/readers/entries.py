@@ -12,11 +12,10 @@ import numpy as np
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
 from unimat.materials.readers import crystalformer
-from unimat.materials.readers.cif import FULL_OCCUPANCY_WITHIN
 from unimat.materials.readers.literals import parsed
 from unimat.materials.readers.opening import MAX_TEXT, one_line, too_large
 from unimat.materials.readers.ordered import check_ordered, is_ordered_name
-from unimat.materials.readers.species import atomic_number
+from unimat.materials.readers.species import FULL_OCCUPANCY_WITHIN, atomic_number
 from unimat.materials.readers.stated import check_stated, stated_of
 
 OPTIMADE = ("lattice_vectors", "cartesian_site_positions", "species_at_sites")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from unimat.errors import CrystalRejected
-from unimat.materials.readers.cif import FULL_OCCUPANCY_WITHIN
 from unimat.materials.readers.literals import evaluated
+from unimat.materials.readers.species import FULL_OCCUPANCY_WITHIN
 
 _PERIODIC = frozenset({"pbc", "periodic", "periodic_boundary_conditions", "dimension_types", "nperiodic_dimensions"})
 _OCCUPANCY = re.compile(r"(atom_|atomic_|partial_|site_|atom_site_)?(occu|occupancy|occupancies)|site_occ")

@@ -16,9 +16,8 @@ import numpy as np
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
 from unimat.materials.lattices import lattice_matrix
-from unimat.materials.readers.cif import FULL_OCCUPANCY_WITHIN
 from unimat.materials.readers.cif.operations import Operations, operations_of
-from unimat.materials.readers.species import atomic_number, number_of
+from unimat.materials.readers.species import FULL_OCCUPANCY_WITHIN, atomic_number, number_of
 
 VOLUME_WITHIN = 0.01  # relative; the title has four digits or more
 _FIXED = 10  # SHELX adds it to a parameter that is not refined: an occupancy of 11 is 1

@@ -10,6 +10,7 @@ _SPECIES = re.compile(
     r"(?P<symbol>[A-Za-z]{1,2})"
     r"(?P<rest>\d*|\d?(?:\.\d+)?[+-]\d*|[+-]\d(?:\.\d+)?|\(\d?(?:\.\d+)?[+-]\)|\([+-]\d(?:\.\d+)?\))"
 )
+FULL_OCCUPANCY_WITHIN = 1e-3  # of one atom
 _HEAVIEST = 96  # curium; NO, CF3, NH4 and CN are molecules before they are elements beyond it
 
 

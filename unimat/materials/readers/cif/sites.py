@@ -11,8 +11,7 @@ from unimat.errors import CrystalRejected
 from unimat.materials.readers.cif.document import Block, unquoted
 from unimat.materials.readers.cif.formula import formula_of
 from unimat.materials.readers.cif.labels import number_of_label, number_of_type
-from unimat.materials.readers.ordered import FULL_OCCUPANCY_WITHIN
-from unimat.materials.readers.species import number_of
+from unimat.materials.readers.species import FULL_OCCUPANCY_WITHIN, number_of
 from unimat.periodic_table import ATOMIC_NUMBER
 
 _FULL = frozenset({"", "?", ".", "1", "1.0", "1.00", "1.000"})
