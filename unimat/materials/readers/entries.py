@@ -3,6 +3,7 @@
 pymatgen's own decoder would import whatever module an entry names; what is needed of a Structure are four keys.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -46,7 +47,7 @@ def content_of(value: Any, material_id: str) -> Content:
 
 def is_crystal(value: Any) -> bool:
     """Whether `value` is an object that holds a crystal by one of the known keys."""
-    return isinstance(value, Mapping) and any(value.keys() >= set(keys) for keys in _READERS)
+    return isinstance(value, Mapping) and any(value.keys() >= keys for keys in _READERS)
 
 
 def _content(value: Any, material_id: str) -> str | Crystal:
@@ -65,7 +66,7 @@ def _crystal_of(value: Any, material_id: str) -> Crystal:
         raise CrystalRejected("unreadable", f"expected a structure of pymatgen, OPTIMADE or ASE, found {found}")
     stated = stated_of([value])
     check_ordered(stated)
-    read = next(read for keys, read in _READERS.items() if value.keys() >= set(keys))
+    read = next(read for keys, read in _READERS.items() if value.keys() >= keys)
     crystal = read(value, material_id)
     check_stated(crystal, stated)
     return crystal
@@ -75,8 +76,8 @@ def _of_pymatgen(structure: Mapping[str, Any], material_id: str) -> Crystal:
     lattice = structure["lattice"]
     check_ordered({"pbc": lattice.get("pbc")})
     sites = structure["sites"]
-    for site in sites:
-        check_ordered({name: value for name, value in (site.get("properties") or {}).items() if is_ordered_name(name)})
+    for properties in filter(None, (site.get("properties") for site in sites)):
+        check_ordered({name: value for name, value in properties.items() if is_ordered_name(name)})
     numbers = [_full_site([(_named(each, site), each["occu"]) for each in site["species"]]) for site in sites]
     crystal = _crystal(material_id, lattice["matrix"], numbers, [site["abc"] for site in sites])
     _check_lattice(lattice, crystal.lattice)
@@ -91,15 +92,21 @@ def _named(species: Mapping[str, Any], site: Mapping[str, Any]) -> str:
 
 def _check_lattice(lattice: Mapping[str, Any], matrix: np.ndarray) -> None:
     """Refuse a cell whose lengths, angles or volume, where they stand beside the matrix, are another cell's."""
-    with np.errstate(all="ignore"):  # a cell of NaN or of no volume is for the check that every crystal passes
-        lengths = np.linalg.norm(matrix, axis=1)
-        cosines = [matrix[i] @ matrix[j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
-        angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
-        read = [*lengths, *angles, abs(np.linalg.det(matrix))]
+    with np.errstate(all="ignore"):  # a cell that is not finite is for the check that every crystal passes
+        metric = (matrix @ matrix.T).tolist()
+    lengths = [math.sqrt(metric[at][at]) for at in range(3)]
+    if not all(0 < length < math.inf for length in lengths):
+        return
+    angles = [_degrees(metric[i][j] / (lengths[i] * lengths[j])) for i, j in ((1, 2), (0, 2), (0, 1))]
+    read = [*lengths, *angles, abs(float(np.linalg.det(matrix)))]
     for name, found in zip(("a", "b", "c", "alpha", "beta", "gamma", "volume"), read, strict=True):
         said = lattice.get(name)
         if isinstance(said, int | float) and abs(said - found) > _LATTICE_WITHIN * max(abs(said), abs(found)):
             raise CrystalRejected("contradicts_source", f"lattice.{name} is {said:g}, and its matrix has {found:g}")
+
+
+def _degrees(cosine: float) -> float:
+    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
 
 def _of_optimade(attributes: Mapping[str, Any], material_id: str) -> Crystal:
@@ -186,12 +193,12 @@ def _crystal(material_id: str, lattice: Any, numbers: list[int], coords: Any) ->
     return Crystal(material_id, lattice, np.array(numbers, np.int64), coords)
 
 
-_READERS: dict[tuple[str, ...], Callable[[Mapping[str, Any], str], Crystal]] = {
-    ("lattice", "sites"): _of_pymatgen,
-    OPTIMADE: _of_optimade,
-    ("lattice_mat", "coords"): _of_jarvis,
-    ASE: _of_ase,
-    crystalformer.COLUMNS: crystalformer.crystal_of_row,
+_READERS: dict[frozenset[str], Callable[[Mapping[str, Any], str], Crystal]] = {
+    frozenset({"lattice", "sites"}): _of_pymatgen,
+    frozenset(OPTIMADE): _of_optimade,
+    frozenset({"lattice_mat", "coords"}): _of_jarvis,
+    frozenset(ASE): _of_ase,
+    frozenset(crystalformer.COLUMNS): crystalformer.crystal_of_row,
 }
 
 

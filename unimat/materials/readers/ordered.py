@@ -5,6 +5,7 @@ a crystal to whoever reads these two alone.
 """
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,14 +22,16 @@ _ORDERED = frozenset({"is_ordered", "ordered"})
 _FEATURES = frozenset({"structure_features"})  # OPTIMADE's list of all that makes a structure no ordered crystal
 _MISSING = frozenset({"unknown_positions", "site_attachments", "implicit_atoms"})  # of these the ones without places
 _KIND = frozenset({"config_type"})  # in training sets of force fields
+_ALL = _PERIODIC | _ORDERED | _FEATURES | _KIND
 _FALSE = frozenset({"f", "false", "0", ".false.", "no"})
 _TRUE = frozenset({"t", "true", "1", ".true.", "yes"})
 
 
+@functools.lru_cache(maxsize=4096)
 def is_ordered_name(name: str) -> bool:
     """Whether a column, key or array of that name says if a structure is ordered and periodic."""
     plain = name.strip().lower()
-    return plain in _PERIODIC | _ORDERED | _FEATURES | _KIND or _OCCUPANCY.fullmatch(plain) is not None
+    return plain in _ALL or _OCCUPANCY.fullmatch(plain) is not None
 
 
 def check_ordered(stated: Mapping[str, Any]) -> None:
@@ -41,6 +44,8 @@ def check_ordered(stated: Mapping[str, Any]) -> None:
         CrystalRejected: not_periodic, partial_occupancy or atoms_missing, with the field and its value.
     """
     for name, value in stated.items():
+        if not is_ordered_name(name):
+            continue
         plain = name.strip().lower()
         if plain in _PERIODIC:
             _check_periodic(name, value, is_count=plain == "nperiodic_dimensions")
@@ -51,7 +56,7 @@ def check_ordered(stated: Mapping[str, Any]) -> None:
             raise CrystalRejected(reason, f"{name} is {_said(_listed(value))}: not an ordered crystal")
         elif plain in _ORDERED and _flag(value) is False:
             raise CrystalRejected("partial_occupancy", f"{name} is {_said(value)}")
-        elif _OCCUPANCY.fullmatch(plain):
+        elif plain not in _ALL:
             _check_full(name, value)
 
 

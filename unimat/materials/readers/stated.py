@@ -108,6 +108,7 @@ def _bracketed(text: str) -> dict[str, float] | None:
     return counts if counts and set(counts) <= ATOMIC_NUMBER.keys() else None
 
 
+@functools.lru_cache(maxsize=4096)
 def _plain(name: str) -> str:
     return re.sub(r"[\s.-]+", "_", name.strip().lower())
 
