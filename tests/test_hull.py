@@ -155,6 +155,25 @@ def test_every_phase_of_a_reference_lies_on_or_above_its_own_hull():
     assert frame["on_hull"].sum() >= 3
 
 
+def test_columns_of_other_types_are_read_as_what_they_say(caplog):
+    """Whole numbers and words for yes and no, energies as text; what is no number is not judged."""
+    base = relaxed(*[("SiC", -7.5)] * 6)
+    told = [(1, "-7.6"), ("True", "-7.6"), (0, "-7.6"), ("no", "-7.6"), (True, "low"), (True, None)]
+    crystals = [
+        dataclasses.replace(crystal, properties={"converged": str(flag), "energy_per_atom": energy})
+        for crystal, (flag, energy) in zip(base, told, strict=True)
+    ]
+    frame = hull.stability_table(from_crystals(crystals, energy_type=CHGNET), SI_C, HullSettings())
+    assert frame["decomposition_energy"].fillna(9).tolist() == pytest.approx([-0.1, -0.1, 9, 9, 9, 9])
+    reasons = frame["not_judged"].tolist()
+    assert reasons[2:4] == [hull.NOT_CONVERGED] * 2
+    assert reasons[4:] == ["its energy is not a number"] * 2
+    bare = [dataclasses.replace(crystal, properties={"energy_per_atom": -7.6}) for crystal in base]
+    frame = hull.stability_table(from_crystals(bare, energy_type=CHGNET), SI_C, HullSettings())
+    assert not frame["stable"].any()
+    assert "no column `converged`" in caplog.text
+
+
 def test_an_energy_per_cell_is_not_judged(caplog):
     frame = hull.stability_table(relaxed(("SiC", -7.4), ("Si4C4", -59.2)), SI_C, HullSettings())
     assert frame["not_judged"].isna().tolist() == [True, False]

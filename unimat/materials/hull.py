@@ -24,6 +24,7 @@ from unimat.materials.reference import Reference, scheme_of, version_of
 from unimat.materials.references.energy_scale import DEEPEST_FORMATION
 from unimat.materials.references.lost import bearing_on, systems_of
 from unimat.materials.references.pseudopotentials import GNOME, MATERIALS_PROJECT, shift_per_atom
+from unimat.materials.relaxed_rows import energy_per_atom, has_converged
 from unimat.materials.stability_settings import HullSettings
 from unimat.materials.structures import reduced_formula, space_group_number
 from unimat.materials.verdict_flips import flip_counts
@@ -70,6 +71,10 @@ def stability_tables(
         UserError: if the energies of the table and of a reference do not mean the same thing.
     """
     energy_type = table.metadata.get("energy_type", {})
+    if len(table) and "converged" not in table.property_names:
+        log.warning(
+            "the table has no column `converged`, so that no crystal of it is judged; add one of true and false"
+        )
     for each in hulls.values():
         refuse_strangers(energy_type, each.reference)
     described, atoms = _described(table, processes), _atoms(table)
@@ -100,10 +105,8 @@ def _described(table: CrystalTable, processes: int) -> pd.DataFrame:
             "material_id": pd.Series(table.material_ids, dtype=object),
             "formula": pd.Series([reduced_formula(each.atomic_numbers) for each in crystals], dtype=object),
             "n_atoms": table.n_atoms,
-            "converged": [each.properties.get("converged") is True for each in crystals],
-            "energy_per_atom": [
-                np.nan if (energy := each.properties.get("energy_per_atom")) is None else energy for each in crystals
-            ],
+            "converged": [has_converged(each) for each in crystals],
+            "energy_per_atom": [energy_per_atom(each) for each in crystals],
             "spacegroup_number": pd.array(groups, "Int64"),
         }
     ).astype({"converged": bool, "energy_per_atom": float})

@@ -24,6 +24,7 @@ from unimat.errors import UserError
 from unimat.materials.references.entries import Entries, in_schema, table_of
 from unimat.materials.references.lost import Lost, lost
 from unimat.materials.references.rows import checked
+from unimat.materials.relaxed_rows import has_converged
 
 ABOUT = ("name", "energy_type", "source", "licence", "details")
 
@@ -87,13 +88,13 @@ def from_relaxed(table: CrystalTable, name: str) -> Reference:
         UserError: if no row converged, or an element that occurs has no elemental phase.
     """
     energy_type = table.metadata.get("energy_type", {})
-    converged = [crystal for crystal in table if crystal.properties["converged"]]
+    converged = [crystal for crystal in table if has_converged(crystal)]
     if not converged:
         _refuse_empty(name)
     rows = checked(
         (crystal.material_id for crystal in converged),
         (_formula(crystal) for crystal in converged),
-        (crystal.properties["energy_per_atom"] for crystal in converged),
+        (crystal.properties.get("energy_per_atom") for crystal in converged),
         per_cell=False,
         where=f"the relaxed set {name!r}",
     )
@@ -118,7 +119,7 @@ def _unconverged(table: CrystalTable) -> list[Lost]:
             crystal.properties.get("failure") or "its relaxation did not converge",
         )
         for crystal in table
-        if not crystal.properties["converged"]
+        if not has_converged(crystal)
     ]
 
 
