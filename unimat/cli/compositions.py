@@ -5,6 +5,7 @@ The CSV is what `unimat sample --compositions` reads. Samples of its rows are to
 """
 
 import argparse
+import io
 import logging
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat import crystal_table
+    from unimat import crystal_table, csv_cells
     from unimat.errors import UserError
     from unimat.files import write_text
     from unimat.materials.compositions import cell_formulas
@@ -28,11 +29,11 @@ def run(args: argparse.Namespace) -> None:
     if not len(table):
         raise UserError(f"{args.crystals} holds no crystals; there are no compositions to sample for")
 
-    import pandas as pd
-
-    rows = pd.DataFrame({"formula": cell_formulas(table), "truth_id": table.material_ids})
-    write_text(args.out_file, rows.to_csv(index=False, lineterminator="\n"))
-    different = rows["formula"].nunique()
+    formulas = cell_formulas(table)
+    text = io.StringIO(newline="")
+    csv_cells.write_rows(text, ["formula", "truth_id"], zip(formulas, table.material_ids, strict=True))
+    write_text(args.out_file, text.getvalue())
+    different = len(set(formulas))
     logging.getLogger("unimat.compositions").info(
-        "%d formulas, %d different -> %s", len(rows), different, args.out_file
+        "%d formulas, %d different -> %s", len(formulas), different, args.out_file
     )

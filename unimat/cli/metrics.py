@@ -105,9 +105,9 @@ def _read(path: Path, processes: int, rejected: Path | None = None) -> "tuple[Cr
 
 
 def _write_csv(table: "pa.Table", path: Path) -> None:
-    import pyarrow.csv
-
+    from unimat import csv_cells
     from unimat.files import whole_file
 
-    with whole_file(path) as unfinished:
-        pyarrow.csv.write_csv(table, unfinished)
+    with whole_file(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as stream:
+        columns = [column.to_pylist() for column in table.columns]
+        csv_cells.write_rows(stream, table.column_names, zip(*columns, strict=True))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from unimat import csv_cells
 from unimat.files import whole_file
 
 SHOWN = 40  # rows of a table in text; all are in the CSV
@@ -41,5 +42,6 @@ def hours_text(hours: float) -> str:
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
     """Write every crystal's row, whole or not at all."""
-    with whole_file(path) as unfinished:
-        frame.to_csv(unfinished, index=False)
+    with whole_file(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as stream:
+        rows = frame.astype(object).where(frame.notna(), None)
+        csv_cells.write_rows(stream, list(frame.columns), rows.itertuples(index=False))

@@ -1,16 +1,14 @@
 """Crystal tables written as files that other programs read."""
 
-import csv
 import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from pymatgen.io.cif import CifWriter
 from pymatgen.io.vasp.inputs import Poscar
 
-from unimat import crystal_table
+from unimat import crystal_table, csv_cells
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.errors import UserError
 from unimat.files import whole_file
@@ -122,16 +120,10 @@ def _write_table(table: CrystalTable, path: Path) -> list[Rejected]:
 
 def _write_csv(table: CrystalTable, path: Path) -> list[Rejected]:
     with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["material_id", *table.property_names, "cif"])
-        for crystal in table:
-            values = [_blank_if_none(crystal.properties[name]) for name in table.property_names]
-            writer.writerow([crystal.material_id, *values, cif_text(crystal)])
+        names = table.property_names
+        rows = ([each.material_id, *(each.properties[name] for name in names), cif_text(each)] for each in table)
+        csv_cells.write_rows(stream, ["material_id", *names, "cif"], rows)
     return []
-
-
-def _blank_if_none(value: Any) -> Any:
-    return "" if value is None else value
 
 
 _WRITERS: dict[str, Callable[[CrystalTable, Path], list[Rejected]]] = {

@@ -1,9 +1,9 @@
 """The CSV that LeMat-GenBench reads: `scripts/run_benchmarks.py --csv`."""
 
-import csv
 import json
 from pathlib import Path
 
+from unimat import csv_cells
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.periodic_table import SYMBOLS
 
@@ -15,11 +15,11 @@ def write_lemat(table: CrystalTable, path: Path) -> list[Rejected]:
     """Columns material_id, structure (JSON of a pymatgen Structure, which the benchmark recommends) and properties."""
     names = [name for name in table.property_names if name not in (*FLAGS, "structure")]
     with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["material_id", "structure", *names])
-        for crystal in table:
-            values = ["" if crystal.properties[name] is None else crystal.properties[name] for name in names]
-            writer.writerow([crystal.material_id, json.dumps(structure_dict(crystal)), *values])
+        rows = (
+            [each.material_id, json.dumps(structure_dict(each)), *(each.properties[name] for name in names)]
+            for each in table
+        )
+        csv_cells.write_rows(stream, ["material_id", "structure", *names], rows)
     return []
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from unimat import csv_cells
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.readers.opening import MAX_TEXT, opened_text, told_if_broken, too_large
 
@@ -52,7 +53,7 @@ def _rows(lines: "_Lines") -> Iterator[list[str]]:
     reader = csv.reader(lines, strict=True)
     for row in reader:
         if row:
-            yield row
+            yield list(map(csv_cells.read, row))
         lines.next_row()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from unimat import csv_cells
 from unimat.errors import UserError
 from unimat.materials.references.places import WHERE_TO_GET
 
@@ -37,6 +38,7 @@ def read_csv(path: Path, columns: tuple[str, ...], what: str) -> pd.DataFrame:
         raise UserError(
             f"{path} is not readable as CSV ({' '.join(str(error).split())[:200]}); get it again"
         ) from error
+    frame = frame.rename(columns=csv_cells.read).map(csv_cells.read)
     for name in columns:
         if name not in frame.columns:
             raise UserError(f"{path}: no column {name!r}; expected {what}")
