@@ -63,9 +63,9 @@ def table(tmp_path: Path) -> Path:
 COMMANDS = {
     "convert": "convert evil.parquet out.csv",
     "lemat": "convert evil.parquet --to lemat out.csv",
-    "compositions": "compositions --crystals evil.parquet --out out.csv",
-    "estimate": "estimate --crystals evil.parquet --relax {engine:vasp} --out out.csv",
-    "metrics": "metrics --crystals evil.parquet --reference evil.parquet --out m.json --verdicts-csv out.csv",
+    "compositions": "compositions --crystals evil.parquet --out-file out.csv",
+    "estimate": "estimate --crystals evil.parquet --relax {engine:vasp} --out-file out.csv",
+    "metrics": "metrics --crystals evil.parquet --reference evil.parquet --out-file m.json --verdicts-csv out.csv",
 }
 
 
