@@ -41,6 +41,11 @@ def contradiction(crystal, **stated):
         {"Reduced Formula": "Cl1Na1"},
         {"composition": {"Na": 4.0, "Cl": 4.0}},
         {"composition": {"Na": 0.5, "Cl": 0.5}},
+        {"composition": {"Na+": 4, "Cl-": 4}},
+        {"composition": "{'Na': 4.0, 'Cl': 4.0}"},
+        {"formula": "Na1+ Cl1-"},
+        {"formula": "Na₄Cl₄"},
+        {"nsites": True},
         {"formula": "rock salt"},  # what is no formula says nothing
         {"formula": "ABC"},
         {"formula": "CuSO4.5H2O"},
@@ -73,6 +78,8 @@ def test_what_agrees_or_says_nothing(stated):
     [
         ({"formula": "Na2Cl"}, "formula is 'Na2Cl'; what was read is NaCl"),
         ({"pretty_formula": "NaClO"}, "pretty_formula is 'NaClO'; what was read is NaCl"),
+        ({"formula": "Na0.5K0.5Cl"}, "formula is 'Na0.5K0.5Cl'; what was read is NaCl"),
+        ({"composition": {"Na+": 4, "Cl-": 3}}, "composition is {'Na+': 4, 'Cl-': 3}; what was read is NaCl"),
         ({"formula": "KCl"}, "formula is 'KCl'; what was read is NaCl"),
         ({"formula": "(NaCl)2O"}, "formula is '(NaCl)2O'; what was read is NaCl"),
         ({"formula": "NaN"}, "formula is 'NaN'; what was read is NaCl"),

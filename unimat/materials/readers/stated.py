@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from unimat import formulas
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
 from unimat.materials.readers.ordered import is_ordered_name
@@ -32,8 +33,6 @@ _VOLUME = frozenset({"volume", "cell_volume", "unit_cell_volume"})
 _N_ELEMENTS = frozenset({"nelements", "n_elements", "num_elements"})
 _ELEMENTS = frozenset({"elements", "chemsys", "chemical_system"})
 _ALL = _FORMULA | _N_SITES | _VOLUME | _N_ELEMENTS | _ELEMENTS
-_FLAT = re.compile(r"(?:[A-Z][a-z]?\d*)+")  # no decimals: the point of CuSO4.5H2O is none
-_PART = re.compile(r"([A-Z][a-z]?)(\d*)")
 
 
 def is_formula_name(name: str) -> bool:
@@ -81,31 +80,12 @@ def check_stated(crystal: Crystal, stated: Mapping[str, Any]) -> None:
 
 def formula_counts(value: Any) -> dict[str, float] | None:
     """Number of atoms of each element in a formula or a composition; None for what is not certainly one."""
-    if isinstance(value, Mapping):
-        counts = {str(key): _number(count) for key, count in value.items()}
-        certain = set(counts) <= ATOMIC_NUMBER.keys() and all(count and count > 0 for count in counts.values())
-        return {key: count for key, count in counts.items() if count} if counts and certain else None
-    if not isinstance(value, str):
-        return None
-    text = "".join(value.split())
-    if not _FLAT.fullmatch(text):
-        return _bracketed(text)
-    flat: Counter[str] = Counter()
-    for symbol, count in _PART.findall(text):
-        flat[symbol] += int(count or 1)
-    return dict(flat) if set(flat) <= ATOMIC_NUMBER.keys() and all(flat.values()) else None
-
-
-def _bracketed(text: str) -> dict[str, float] | None:
-    from pymatgen.core import Composition
-
-    if not re.fullmatch(r"[A-Za-z0-9()\[\]]+", text):
+    if not isinstance(value, str | Mapping):
         return None
     try:
-        counts = {str(each): float(count) for each, count in Composition(text).get_el_amt_dict().items()}
-    except ValueError:
+        return formulas.atoms(value)
+    except ValueError:  # a name, or a text that can be read in two ways: it says nothing
         return None
-    return counts if counts and set(counts) <= ATOMIC_NUMBER.keys() else None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -114,6 +94,8 @@ def _plain(name: str) -> str:
 
 
 def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
     try:
         number = float(value)
     except (TypeError, ValueError):
