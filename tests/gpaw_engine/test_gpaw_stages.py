@@ -69,6 +69,15 @@ def test_a_finished_stage_is_read_and_not_computed(instead_of_gpaw, tmp_path: Pa
     assert again.n_steps == first.n_steps
 
 
+def test_a_result_that_was_changed_is_computed_again_and_said(instead_of_gpaw, tmp_path: Path, caplog):
+    first = engine().relax(ALLOY, tmp_path)
+    path = tmp_path / "static" / "result.json"
+    path.write_text(path.read_text().replace('"energy": ', '"energy": 1'))
+    again = engine().relax(ALLOY, tmp_path)
+    assert again.energy_per_atom == first.energy_per_atom
+    assert f"{path} cannot be used, the stage is computed again" in caplog.text
+
+
 def test_a_relaxation_that_was_cut_off_goes_on_from_its_last_step(instead_of_gpaw, tmp_path: Path):
     instead_of_gpaw.allowed = 6
     with pytest.raises(KeyboardInterrupt):

@@ -18,7 +18,7 @@ from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from unimat.errors import UserError
-from unimat.files import write_json
+from unimat.files import read_json, write_json
 from unimat.materials.relax.gpaw.inputs import kpoint_mesh
 from unimat.materials.relax.gpaw.job import TRAJECTORY_FILE, GivenUp, GpawMaker, steps_on_disk
 from unimat.materials.relax.jobs.context import labelled
@@ -119,11 +119,14 @@ class Stage:
 
 
 def read_finished(folder: Path) -> StageResult | None:
-    """Result of the stage in `folder`; None unless it came to its end."""
+    """Result of the stage in `folder`; None unless it came to its end, and its file is as it was written."""
+    if not (folder / RESULT_FILE).exists():
+        return None
     try:
-        found = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+        found = read_json(folder / RESULT_FILE, needed=[field.name for field in dataclasses.fields(StageResult)])
         return StageResult(**{**found, "structure": Structure.from_dict(found["structure"])})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s cannot be used, the stage is computed again: %s", folder / RESULT_FILE, error)
         return None
 
 
