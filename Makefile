@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[workflow,test,lint,docs]'
 	touch $@
 
-demo: $(READY)  ## dataset to report on silicon-carbon, about ten minutes on 2 cores
+demo: $(READY)  ## dataset to report on silicon-carbon, about five minutes on 2 cores
 	$(BIN)/snakemake --cores $(CORES)
 	@$(BIN)/python workflow/scripts/show_headline.py results/demo
 
