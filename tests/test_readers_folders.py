@@ -14,6 +14,7 @@ import pytest
 
 from tests.test_readers import CIFS
 from tests.test_readers_bad_input import outcome, told
+from unimat.configuration.checks import heads
 from unimat.errors import UserError
 from unimat.materials.readers import records_of
 
@@ -52,6 +53,12 @@ def test_links_are_followed_and_broken_ones_named(linked, caplog):
     assert broken.startswith("unreadable: a link to nowhere.cif, which cannot be opened (No such file or directory)")
     assert set(found.values()) == {"8"}
     assert said(caplog) == ""
+
+
+def test_the_check_of_a_configuration_counts_what_links_lead_to(linked):
+    (linked / "up").symlink_to("real")
+    (linked / ".hidden.cif").write_text(CIFS["si"])
+    assert heads.crystals(linked) == 6
 
 
 def test_each_file_is_read_once_and_cycles_end(linked, caplog):

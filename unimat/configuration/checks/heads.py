@@ -4,6 +4,7 @@ import bz2
 import csv
 import gzip
 import lzma
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from unimat.errors import UserError
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 MOST_BYTES = 100_000_000  # of a table whose rows are counted
 MOST_FILES = 20_000  # of a folder that are looked for
-STRUCTURE = re.compile(r"(^|/)((POSCAR|CONTCAR)[^/]*|[^/]*\.(cif|vasp|res|cell))(\.(gz|bz2|xz))?$", re.IGNORECASE)
+STRUCTURE = re.compile(r"(^|/)((POSCAR|CONTCAR)[^/]*|[^/]*\.(cif|mcif|vasp|res))(\.(gz|bz2|xz))?$", re.IGNORECASE)
 csv.field_size_limit(2**31 - 1)  # texts of structures are long
 
 
@@ -84,6 +85,14 @@ def _files(folder: Path) -> int | None:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            yield path
+    """Files below a folder, links to folders followed as ingestion follows them, each folder once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.is_file())
