@@ -188,6 +188,25 @@ def test_rows_that_cannot_be_used_are_left_out_by_name(tmp_path, caplog):
     assert "6 entries are left out" in caplog.text
 
 
+def test_lost_phases_are_told_by_chemical_system(tmp_path, caplog):
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "entry_id,formula,energy_per_atom\n1,Na,-1.3\n2,N,-8.3\n3,NaN,-5.2\n4,Na3N,\n5,NaN3.2H2O,-5\n6,?,-5\n"
+    )
+    settings = {"reference": {"kind": "table", "path": str(path), **OWN}}
+    assert cli.main(["reference", "--settings", json.dumps(settings), "--out", str(tmp_path / "hull")]) in (None, 0)
+    about = json.loads((tmp_path / "hull/reference.json").read_text())
+    assert about["lost_systems"] == {"H-N-Na-O": 1, "N-Na": 1, "unknown": 1}
+    assert [(each["entry_id"], each["formula"]) for each in about["lost"]] == [
+        ("4", "Na3N"),
+        ("5", "NaN3.2H2O"),
+        ("6", "?"),
+    ]
+    assert reference.read(tmp_path / "hull/reference.parquet").details["lost_systems"] == about["lost_systems"]
+    assert "3 phases are lost" in caplog.text
+    assert "all elements of H-N-Na-O, N-Na, unknown" in caplog.text
+
+
 def test_a_table_that_repeats_an_id_with_another_energy_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"mine\.csv: the id 'a' stands for Si at -5\.4"):
         made(**table_of(tmp_path / "mine.csv", ("a", "Si", -5.4), ("a", "Si", -5.0)))

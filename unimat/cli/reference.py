@@ -12,6 +12,7 @@ from pathlib import Path
 
 from unimat.cli._outputs import add_force, add_out_folder
 
+NAMED = 10  # chemical systems that a warning names
 EXAMPLE = (
     """unimat reference --settings '{"reference": {"kind": "set", "set": "phases"}}' """
     "--relaxed sets/phases/relaxed.parquet --out hull"
@@ -48,7 +49,14 @@ def run(args: argparse.Namespace) -> None:
     with whole_folder(args.out, "reference", last="reference.json", force=args.force) as new:
         reference.write(built, new / "reference.parquet")
         write_json(new / "reference.json", about)
-    logging.getLogger("unimat.reference").info(
+    log = logging.getLogger("unimat.reference")
+    if systems := about["lost_systems"]:
+        named = ", ".join(list(systems)[:NAMED]) + (", ..." if len(systems) > NAMED else "")
+        log.warning(
+            "%d phases are lost, see `lost` in reference.json; they may change verdicts on crystals that hold all"
+            " elements of %s", sum(systems.values()), named,
+        )  # fmt: skip
+    log.info(
         "hull reference %r: %d phases of %d elements, %d shifted, %d left out -> %s",
         built.name, len(built.entries), len(about["elements"]), about["n_shifted"], about["n_dropped"], args.out,
     )  # fmt: skip
