@@ -63,6 +63,17 @@ def test_a_folder_that_bears_a_packages_name_is_no_package(tmp_path: Path, monke
     assert distributions.imported("numpy", "numpy", "get it").__name__ == "numpy"
 
 
+def test_nobody_asks_for_a_name_that_can_be_found():
+    """A distribution is asked for, but where a user names a module of his own."""
+    of_the_user = {"unimat/configuration/checks/machine.py", "unimat/materials/relax/force_fields/known.py"}
+    asks = re.compile(r"\b(?:find_spec|find_loader|importorskip)\(")
+    files = [
+        path for pattern in ("unimat/**/*.py", "tests/**/*.py", "workflow/**/*.smk") for path in ROOT.glob(pattern)
+    ]
+    found = {path for path in files if path != Path(__file__) and asks.search(path.read_text(encoding="utf-8"))}
+    assert {path.relative_to(ROOT).as_posix() for path in found} == of_the_user
+
+
 # Python with a newcomer's packages; sys.argv[1] names those that are hidden.
 NEWCOMER = """
 import importlib.metadata, sys
