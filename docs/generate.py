@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 from configuration_page import configuration
+from faults_page import faults
 from models_page import cards, models
 from reproduction_page import reproduction
 
@@ -152,6 +153,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "configuration": ("workflow/schemas and the settings classes of unimat", configuration),
     "commands": ("the commands in unimat/cli", commands),
     "benchmarks": ("the results in docs/benchmarks, which `make bench` writes", benchmarks),
+    "faults": ("docs/faults_page.py and the results in docs/benchmarks", faults),
     "reproduction": ("the results in docs/reproduction, which `snakemake reproduction` writes", reproduction),
     "models": ("the cards in unimat/pretrained, which `unimat publish` writes", models),
     **{f"models/{name}": (f"unimat/pretrained/{name}.json", page) for name, page in cards().items()},

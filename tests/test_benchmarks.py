@@ -31,6 +31,10 @@ LINE = {
     "properties": {
         "benchmark": {"type": "string"},
         "figures": {"type": "array", "items": FIGURE, "minItems": 1},
+        # Of the benchmarks of faults, for a page of their own.
+        "seed": {"type": "integer"},
+        "kinds": {"type": "array", "items": {"type": "object"}},
+        "faults": {"type": "array", "items": {"type": "object"}},
         "machine": {"type": "object", "required": ["cores", "memory_gib", "cpu", "load", "python", "packages"]},
     },
     "required": ["benchmark", "figures", "machine"],
@@ -223,6 +227,7 @@ def test_a_run_of_several_sittings_has_no_total(tmp_path: Path):
 def test_all_scripts_are_benchmarks_or_known_not_to_be():
     assert imported("run_all").names() == [
         "airss",
+        "corruption",
         "dft",
         "encode_roundtrip",
         "evaluation",
@@ -234,6 +239,7 @@ def test_all_scripts_are_benchmarks_or_known_not_to_be():
         "hull_reference",
         "ingest",
         "ingest_scale",
+        "interruptions",
         "intervals",
         "job_stores",
         "loader",

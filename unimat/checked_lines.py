@@ -13,7 +13,12 @@ _LENGTH = len(', "crc32": "00000000"}\n')
 
 def line_of(values: Mapping[str, Any]) -> str:
     """`values` as a line of JSON, checksum and line break included."""
-    text = json.dumps(values)[:-1]
+    return sealed(json.dumps(values))
+
+
+def sealed(text: str) -> str:
+    """The JSON text of a mapping that is not empty as a line, with its checksum."""
+    text = text[:-1]
     return f'{text}, "{NAME}": "{zlib.crc32(text.encode()):08x}"}}\n'
 
 
@@ -23,13 +28,18 @@ def fits(line: bytes) -> bool | None:
     return zlib.crc32(line[:-_LENGTH]) == int(found.group(1), 16) if found else None
 
 
-def values_of(line: bytes) -> dict[str, Any] | None:
-    """What a line says, without its checksum; None if it is not what was written, or no whole line of JSON."""
+def text_of(line: bytes) -> str | None:
+    """The JSON text that a line was made of; None if it is not what was written, or no whole line of a mapping."""
     sound = fits(line)
+    text = line[:-_LENGTH] + b"}" if sound else line
     try:
-        values = json.loads(line) if sound is not False and line.endswith(b"\n") else None
+        values = json.loads(text) if sound is not False and line.endswith(b"\n") else None
     except ValueError:
         return None
-    if not isinstance(values, dict) or (sound is None and NAME in values):
-        return None
-    return {name: value for name, value in values.items() if name != NAME}
+    return text.decode().strip() if isinstance(values, dict) and NAME not in values else None
+
+
+def values_of(line: bytes) -> dict[str, Any] | None:
+    """What a line says, without its checksum; None as `text_of`."""
+    text = text_of(line)
+    return None if text is None else json.loads(text)

@@ -51,9 +51,10 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def finish(benchmark: str, figures: Sequence[Figure]) -> None:
-    """Print the line of JSON, the last thing that a benchmark says."""
-    line = {"benchmark": benchmark, "figures": [figure.as_json() for figure in figures], "machine": machine()}
+def finish(benchmark: str, figures: Sequence[Figure], **details: Any) -> None:
+    """Print the line of JSON, the last thing that a benchmark says; `details` are for a page of its own."""
+    figures_json = [figure.as_json() for figure in figures]
+    line = {"benchmark": benchmark, "figures": figures_json, **details, "machine": machine()}
     sys.stderr.flush()
     print(json.dumps(line, ensure_ascii=False, allow_nan=False), flush=True)
 

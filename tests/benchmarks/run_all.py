@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import ROOT, say
 
 HERE = Path(__file__).parent
-NOT_BENCHMARKS = ("harness", "run_all", "__main__", "__init__")
+NOT_BENCHMARKS = ("harness", "small_run", "run_all", "__main__", "__init__")
 RESULTS = ROOT / "docs/benchmarks"
 
 

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
             args.reference,
             lost[0].reason,
         )
-    known = {path: _read(path, processes)[0] for path in args.known}
+    known = {str(path): _read(path, processes)[0] for path in args.known}
 
     from unimat import parquet
     from unimat.files import write_json

@@ -1,10 +1,9 @@
 """What a random search looks for: atom counts, from formulas, a CSV of them, or all combinations of elements."""
 
-import csv
 import itertools
 
+from unimat.checked_csv import rows_of
 from unimat.errors import UserError
-from unimat.files import existing
 from unimat.formulas import whole_atoms
 from unimat.materials.airss_settings import AirssSettings
 
@@ -53,8 +52,7 @@ def _asked(settings: AirssSettings) -> list[tuple[Counts, int]]:
 
 
 def _of_csv(path: str) -> list[tuple[Counts, int]]:
-    with existing(path).open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    _, rows = rows_of(path)
     if not rows or "formula" not in rows[0]:
         raise UserError(f"compositions: {path} needs a header with the column formula, and rows")
     found = []

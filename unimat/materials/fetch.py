@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unimat.errors import UserError
-from unimat.files import git_blob_id, read_json, sha256, whole_file, write_json
+from unimat.files import existing, git_blob_id, read_json, sha256, whole_file, write_json
 from unimat.materials.checksums import RECORD, expected, matches, record, recorded, refuse_impostors
 from unimat.materials.datasets import Dataset, OtherForm, PublishedFile
 from unimat.materials.download import ELSEWHERE, download
@@ -70,15 +70,22 @@ def read_manifest(folder: str | Path, dataset: str) -> dict[str, Any]:
     """The manifest that `fetch_dataset` left in `folder`.
 
     Raises:
-        UserError: if there is none, or it is another dataset's.
+        UserError: if there is none, it is another dataset's, or a file is not the one that was fetched.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise UserError(f"{path} does not exist; run `unimat fetch --dataset {dataset} --out {folder}`")
-    manifest = read_json(path)
+    manifest = read_json(path, ("dataset", "files", "complete"))
     if manifest.get("dataset") != dataset:
         raise UserError(f"{path} is of dataset {manifest.get('dataset')!r}, expected {dataset!r}; fetch that one")
+    for entry in manifest["files"]:
+        _refuse_changed(Path(folder) / entry["name"], entry.get("sha256"))
     return manifest
+
+
+def _refuse_changed(path: Path, digest: str | None) -> None:
+    if digest and sha256(existing(path)) != digest:
+        raise UserError(f"{path} is not what was fetched (its SHA-256 is not that of {MANIFEST}); run fetch again")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,8 @@
 """A finished model in one file, `model.npz`. Checkpoints of a run that goes on: `unimat.model.work_folder`."""
 
-import contextlib
 import dataclasses
 import json
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,9 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from unimat import __version__
+from unimat import __version__, npz
 from unimat.errors import UserError
-from unimat.files import existing, whole_file
+from unimat.files import whole_file
 from unimat.model import networks
 from unimat.model.encoded import Encoding
 from unimat.model.networks import Network, Params
@@ -79,9 +76,9 @@ def read_model(path: str | Path) -> Model:
     Raises:
         UserError: if the file is missing, broken, not a UniMat model, or does not fit its own settings.
     """
-    with _opened(path) as archive:
-        description = _description(archive, path)
-        arrays = {name: archive[name].astype(np.float32) for name in archive.files if name != DESCRIPTION}
+    arrays = _arrays(path)
+    description = _description(arrays, path)
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items() if name != DESCRIPTION}
     settings = load_settings(ModelSettings, description["settings"]["model"], f"{path}: model")
     encoding = Encoding.from_json(description["encoding"])
     network = networks.build(settings, encoding)
@@ -92,27 +89,18 @@ def read_model(path: str | Path) -> Model:
 
 def read_description(path: str | Path) -> dict[str, Any]:
     """The description alone; UserError as `read_model`."""
-    with _opened(path) as archive:
-        return _description(archive, path)
+    return _description(_arrays(path), path)
 
 
-@contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
-    """The archive, what is wrong with its bytes told in one line."""
+def _arrays(path: str | Path) -> dict[str, np.ndarray]:
     if Path(path).is_dir():
         raise UserError(f"{path} is a folder; give the model.npz in it, or --pretrained with a name for one that ships")
-    try:
-        with np.load(existing(path), allow_pickle=False) as archive:
-            yield archive
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        raise UserError(f"{path} is not a readable model.npz (truncated?); {REMEDY}") from error
-    except TypeError as error:  # numpy gives a bare array for a lone .npy file
-        raise UserError(f"{path} is a single numpy array, not a model.npz; {REMEDY}") from error
+    return npz.read(path, "model.npz", REMEDY)
 
 
-def _description(archive: Any, path: str | Path) -> dict[str, Any]:
+def _description(arrays: Mapping[str, np.ndarray], path: str | Path) -> dict[str, Any]:
     try:
-        description = json.loads(archive[DESCRIPTION].tobytes())
+        description = json.loads(arrays[DESCRIPTION].tobytes())
         found = description["format"]
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} holds no description of a UniMat model; {REMEDY}") from error

@@ -5,6 +5,7 @@ Two files, since the first is the same for any two runs of the same settings, in
 
 import csv
 import io
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from unimat.files import write_text
+from unimat import checked_csv
+from unimat.errors import UserError
+from unimat.files import sha256, write_text
 from unimat.model.distributed import is_writer
 from unimat.model.events import Events
 from unimat.model.losses import BANDS
+
+logger = logging.getLogger("unimat.train")
 
 MEANS = ("loss", "loss_coords", "loss_lattice", "loss_occupancy", "grad_norm", "update_norm", "param_norm")
 BAND_COLUMNS = tuple(f"loss_log_snr_{low:g}_{high:g}" for low, high in BANDS)
@@ -34,9 +39,16 @@ class Rows:
     def __init__(self, path: Path, columns: tuple[str, ...], upto: int):
         self._path, self._columns = path, columns
         self._rows: list[dict[str, str]] = []
-        if path.exists() and upto:
-            with path.open(newline="", encoding="utf-8") as stream:
-                self._rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= upto]
+        if upto and not path.exists():
+            logger.warning("%s is missing: its rows before step %d are lost", path, upto)
+        elif upto:
+            self._rows = self._rows_of(path, upto)
+
+    def _rows_of(self, path: Path, upto: int) -> list[dict[str, str]]:
+        header, rows = checked_csv.rows_of(path)
+        if "step" not in header or not all((row["step"] or "").isdecimal() for row in rows):
+            raise UserError(f"{path} is no history of a training; delete it to go on without the rows before {upto}")
+        return [row for row in rows if int(row["step"]) <= upto]
 
     def add(self, step: int, values: Mapping[str, float]) -> dict[str, str]:
         row = {name: "" if math.isnan(values[name]) else f"{values[name]:.6g}" for name in self._columns[1:]}
@@ -44,19 +56,19 @@ class Rows:
             self._rows.pop()
         self._rows.append({"step": str(step), **row})
         if is_writer():
-            self.write(self._path)
+            write_text(self._path, checked_csv.sealed(self.text()))
         return self._rows[-1]
 
     def last(self) -> dict[str, float]:
         """The last row as numbers, without what it leaves empty."""
         return {name: float(value) for name, value in self._rows[-1].items() if value} if self._rows else {}
 
-    def write(self, path: Path) -> None:
+    def text(self) -> str:
         text = io.StringIO()
         writer = csv.DictWriter(text, self._columns, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        write_text(path, text.getvalue())
+        return text.getvalue()
 
 
 class History:
@@ -91,9 +103,12 @@ class History:
             self._events.add(step, {name: value for name, value in (values | known).items() if not math.isnan(value)})
         return row
 
-    def write(self, folder: Path) -> None:
-        self.numbers.write(folder / "history.csv")
-        self.speed.write(folder / "speed.csv")
+    def write(self, folder: Path) -> dict[str, str]:
+        """Write both files into the folder of the model; SHA-256 of each."""
+        texts = {"history.csv": self.numbers.text(), "speed.csv": self.speed.text()}
+        for name, text in texts.items():
+            write_text(folder / name, text)
+        return {name: sha256(folder / name) for name in texts}
 
 
 def means(sums: Mapping[str, Any]) -> dict[str, float]:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unimat.checked_csv import FILES
 from unimat.errors import UserError
-from unimat.files import existing, read_json, write_json, write_text
+from unimat.files import existing, read_json, sha256, write_json, write_text
 from unimat.model.settings import EncodeSettings, ModelSettings
 from unimat.outputs import whole_folder
 from unimat.periodic_table import Grid, grid_of_elements
@@ -143,6 +144,7 @@ def copy_into(name: str, out: str | Path, force: bool = False) -> None:
     writer.writeheader()
     writer.writerows({**row, "step": int(row["step"])} for row in card.get("learning_curve") or [])
     with whole_folder(out, "pretrained", last="model.npz", force=force) as new:
-        write_json(new / "training.json", {**card["training"], "pretrained": card["name"], **about})
         write_text(new / "history.csv", text.getvalue())
+        files = {"history.csv": sha256(new / "history.csv")}
+        write_json(new / "training.json", {**card["training"], "pretrained": card["name"], **about, FILES: files})
         (new / "model.npz").write_bytes(told(path.read_bytes(), card))

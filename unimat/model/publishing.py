@@ -1,11 +1,11 @@
 """Publishing a trained model: its parameters as float16, and a card of what is known of it."""
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unimat.checked_csv import rows_of
 from unimat.errors import UserError
 from unimat.files import sha256, write_json
 from unimat.model.checkpoints import Model, read_model, write_model
@@ -110,8 +110,7 @@ def learning_curve(path: str | Path) -> list[dict[str, float | None]]:
     """Losses of a history.csv, at most `POINTS` rows in even steps and the last; nothing without such a file."""
     if not Path(path).exists():
         return []
-    with Path(path).open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    _, rows = rows_of(path)
     kept = rows[:: -(-len(rows) // POINTS) or 1]
     kept += rows[-1:] if rows[-1:] != kept[-1:] else []
     return [{name: float(row[name]) if row.get(name) else None for name in CURVE_COLUMNS} for row in kept]

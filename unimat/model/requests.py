@@ -1,6 +1,5 @@
 """What the crystals of a set are asked to be, and how many of them are."""
 
-import csv
 import dataclasses
 import functools
 import logging
@@ -12,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 
+from unimat.checked_csv import rows_of
 from unimat.errors import UserError
-from unimat.files import existing
 from unimat.model.checkpoints import Model
 from unimat.model.conditions import (
     Conditions,
@@ -112,8 +111,7 @@ def requests_of(settings: SampleSettings, model: Model) -> Requests:
 def _formulas(settings: SampleSettings) -> list[tuple[str | None, int]]:
     if settings.compositions is None:
         return [(settings.composition, settings.n)]
-    with existing(settings.compositions).open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    _, rows = rows_of(settings.compositions)
     if not rows or "formula" not in rows[0]:
         raise UserError(f"compositions: {settings.compositions} needs a header with the column formula, and rows")
     return [(row["formula"], _count(row, settings)) for row in rows]

@@ -160,11 +160,11 @@ def _write_part(part: Part, folder: Path, table: CrystalTable) -> None:
     with new_folder(folder) as unfinished:
         crystal_table.write(table, unfinished / "crystals.parquet")
         crystal_table.write_rejected(part.rejected, unfinished / "rejected.parquet")
-        write_json(unfinished / "tally.json", [[*key, count] for key, count in part.tally.items()])
+        write_json(unfinished / "tally.json", {"tally": [[*key, count] for key, count in part.tally.items()]})
 
 
 def _read_tally(folder: Path) -> Tally:
-    return Tally({tuple(key): count for *key, count in read_json(folder / "tally.json")})
+    return Tally({tuple(key): count for *key, count in read_json(folder / "tally.json", ("tally",))["tally"]})
 
 
 def _table(crystals: list[Crystal], settings: SampleSettings, requests: Requests) -> CrystalTable:

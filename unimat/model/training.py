@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from unimat.checked_csv import FILES
 from unimat.files import write_json
 from unimat.model import backend, devices, losses, networks
 from unimat.model.augmentation import Batch, augmented, rotations
@@ -130,8 +131,8 @@ def train(
         params = {**params, OCCUPANCY: with_sizes(params[OCCUPANCY], Sizes.of(splits["train"]).n_atoms)}
     if is_writer():
         with whole_folder(out, "train", last="model.npz", force=force) as new:
-            history.write(new)
-            write_json(new / "training.json", {**report, "speed": speed})
+            files = history.write(new)
+            write_json(new / "training.json", {**report, "speed": speed, FILES: files})
             write_model(new / "model.npz", params, {**report, "encoding": encoding.to_json(), "data": data})
     barrier("unimat: the model is written")
     return {**report, "speed": speed}

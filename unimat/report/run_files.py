@@ -1,12 +1,13 @@
 """What a run's folder holds, read once; parts that are not there are None and named as missing by the page."""
 
 import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from unimat import crystal_table, parquet
+from unimat import checked_csv, crystal_table, parquet
 from unimat.crystal_table import CrystalTable, Rejected
 from unimat.errors import UserError
 from unimat.files import existing, read_json
@@ -193,6 +194,6 @@ def _csv(path: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(io.StringIO(checked_csv.text_of(path)))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable as CSV ({error}); train again to make it") from error

@@ -1,5 +1,6 @@
 """The numbers of a run that the page of reproduced numbers needs, as one small JSON-ready mapping."""
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unimat import checked_csv
 from unimat.errors import UserError
 from unimat.report.quantities import dig
 from unimat.report.run_files import RunFiles, SetFiles
@@ -98,7 +100,8 @@ def _training(run: RunFiles, settings: ReproductionSettings) -> dict[str, Any]:
 def _training_seconds(run: RunFiles, speed: Mapping[str, Any]) -> float | None:
     """Of all steps, over all processes that took part one after the other; without compiling and validation."""
     path = run.folder / "model/speed.csv"
-    rows = pd.read_csv(path) if path.is_file() else pd.DataFrame({"step": [], "steps_per_s": []})
+    empty = pd.DataFrame({"step": [], "steps_per_s": []})
+    rows = pd.read_csv(io.StringIO(checked_csv.text_of(path))) if path.is_file() else empty
     steps, rates = np.diff(rows["step"], prepend=0), pd.to_numeric(rows["steps_per_s"]).to_numpy(float)
     known = np.isfinite(rates)  # a row that was spent compiling has no rate: as fast as the others
     if known.any():

@@ -1,14 +1,18 @@
 """Frames of a run and the point where it goes on, and their files."""
 
 import dataclasses
-import io
-import zipfile
+import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import units
 
+from unimat import npz
+from unimat.errors import UserError
 from unimat.files import whole_file
+
+log = logging.getLogger("unimat.md")
 
 KB = units.kB  # eV/K
 AMU = units.fs**-2  # eV fs^2/Å^2 in an atomic mass unit
@@ -109,11 +113,12 @@ def read_parts(folder: Path) -> tuple[list[Frames], State | None]:
     state: State | None = None
     for path in sorted(folder.glob("part_*.npz")):
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                arrays = dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            arrays = npz.read(path, "restart point", "")
+            frames = Frames(*(arrays[f"frames_{field.name}"] for field in dataclasses.fields(Frames)))
+            fields: dict[str, Any] = {field.name: arrays[f"state_{field.name}"] for field in dataclasses.fields(State)}
+        except (UserError, KeyError):  # of another version, too
+            log.warning("%s is broken; the run goes on from the restart point before", path)
             break
-        parts.append(Frames(*(arrays[f"frames_{field.name}"] for field in dataclasses.fields(Frames))))
-        fields = {field.name: arrays[f"state_{field.name}"] for field in dataclasses.fields(State)}
+        parts.append(frames)
         state = State(**fields | {"step": int(fields["step"])})
     return parts, state

@@ -111,7 +111,7 @@ def steps_of(work: Path) -> list[int]:
 
 def pieces_of(work: Path) -> list[dict[str, Any]]:
     """What packed runs trained of a working folder: from and to which step, on what, in how many seconds."""
-    return read_json(work / PIECES) if (work / PIECES).exists() else []
+    return read_json(work / PIECES, ("pieces",))["pieces"] if (work / PIECES).exists() else []
 
 
 def collect_training(
@@ -187,7 +187,7 @@ def install_training(collection: Collection, work: Path) -> None:
         if not steps or steps[0] != collection.step:
             raise UserError(f"{collection.folder}: its archive holds no checkpoint of step {collection.step}; {REMEDY}")
         write_json(work / "settings.json", collection.training["settings"])
-        write_json(work / PIECES, collection.training["pieces"])
+        write_json(work / PIECES, {"pieces": collection.training["pieces"]})
         for each in HISTORIES:
             if (scratch / each).exists():
                 (scratch / each).replace(work / each)

@@ -56,7 +56,7 @@ def train(folder: Path, options: Options) -> int:
         now = {"from_step": first, "to_step": step, "seconds": seconds, "device": options.device}
         pieces = [*before, {**now, "versions": versions()}] if step > first else before
         if step > listed(options.collect).step:
-            write_json(work / PIECES, pieces)
+            write_json(work / PIECES, {"pieces": pieces})
             collect_training(work, options.collect, settings.steps, pieces, options.newest_only, options.largest)
             logger.info("step %d of %d is in %s", step, settings.steps, options.collect)
 

@@ -1,11 +1,11 @@
 """Handing exported flows to jobflow-remote, each once."""
 
-import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from unimat.checked_lines import line_of, values_of
 from unimat.distributions import imported
 from unimat.errors import UserError
 from unimat.materials.relax.flows.export import read_flow
@@ -42,14 +42,23 @@ def submit_flows(out: Path, files: Iterable[str], project: str | None, worker: s
             ) from error
         with log_file.open("a", encoding="utf-8") as stream:
             line = {"file": name, "project": project, "worker": worker, "job_ids": [str(each) for each in ids or ()]}
-            stream.write(json.dumps(line) + "\n")
+            stream.write(line_of(line))
     return len(missing)
 
 
 def submitted(out: Path) -> set[str]:
-    """Names of the files that have been submitted."""
+    """Names of the files that have been submitted.
+
+    Raises:
+        UserError: if a line of the record is not what was written: its flow would be submitted twice.
+    """
     path = out / SUBMITTED
     if not path.exists():
         return set()
-    whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    return {json.loads(line)["file"] for line in whole}
+    names = set()
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        values = values_of(line)
+        if line.endswith(b"\n") and (values is None or "file" not in values):
+            raise UserError(f"line {number} of {path} is broken; remove it if its flow is to be submitted again")
+        names |= {values["file"]} if values else set()
+    return names

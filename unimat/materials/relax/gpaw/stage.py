@@ -6,7 +6,6 @@ whole, so that it is read from then on; one that was cut off goes on from its la
 
 import copy
 import dataclasses
-import json
 import logging
 import warnings
 from pathlib import Path
@@ -90,11 +89,11 @@ class Stage:
                 result = self._run(folder, structure, max_steps, remedy)
             except JobFailed as error:
                 if NOT_CONVERGED in str(error) and remedy is None:
-                    write_json(folder / REMEDY_FILE, [_entry(self.name, "mixer beta = 0.02")])
+                    write_json(folder / REMEDY_FILE, {"mended": [_entry(self.name, "mixer beta = 0.02")]})
                     log.warning("%s: self-consistency not reached; tried once more with slow mixing", folder)
                     continue
                 if NOT_CONVERGED in str(error):
-                    write_json(folder / REMEDY_FILE, [_entry(self.name, "mixer beta = 0.02", "not mended")])
+                    write_json(folder / REMEDY_FILE, {"mended": [_entry(self.name, "mixer beta = 0.02", "not mended")]})
                 raise StageFailed(f"{self.name} failed, {_why(str(error), folder, self.maker)}") from error
             write_json(folder / RESULT_FILE, _as_json(result))
             return result
@@ -133,8 +132,8 @@ def read_finished(folder: Path) -> StageResult | None:
 def read_mended(folder: Path) -> list[dict[str, Any]]:
     """Errors of the stage in `folder` that were mended, or given up on, as `custodian_log.mended` lists them."""
     try:
-        return json.loads((folder / REMEDY_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return list(read_json(folder / REMEDY_FILE)["mended"])
+    except (UserError, OSError, KeyError, TypeError):
         return []
 
 

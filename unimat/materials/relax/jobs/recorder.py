@@ -12,6 +12,7 @@ from typing import Any
 
 from bson import json_util
 
+from unimat.checked_lines import sealed, text_of
 from unimat.files import write_text
 from unimat.materials.relax.jobs.store import OpenStore
 
@@ -45,7 +46,7 @@ class JobRecorder:
                 return
             self.not_before = time.monotonic() + RETRY_AFTER
         with self.unsent.open("a", encoding="utf-8") as stream:
-            stream.write(json_util.dumps(documents) + "\n")
+            stream.write(sealed(json_util.dumps(documents)))
 
     def close(self) -> None:
         """Send what waits once more, and say what is left."""
@@ -74,7 +75,7 @@ class JobRecorder:
     def _send_again(self) -> None:
         if time.monotonic() < self.again_at or not self.unsent.exists():
             return
-        waiting = self.unsent.read_text(encoding="utf-8").splitlines(keepends=True)
+        waiting = self.unsent.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         while waiting:
             documents = _parsed(waiting[0])
             if documents and not self._sent(documents):
@@ -90,9 +91,9 @@ class JobRecorder:
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
-    """None of a line that a crash cut short."""
-    try:
-        return json_util.loads(line)
-    except ValueError:
-        log.warning("an unfinished line of unsent documents is dropped")
+    """None of a line that a crash cut short, or that is not what was written."""
+    text = text_of(line.encode())
+    if text is None:
+        log.warning("an unfinished or broken line of unsent documents is dropped")
         return None
+    return json_util.loads(text)
