@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import json
 import logging
 import os
 import shutil
@@ -171,6 +172,15 @@ def test_zips_say_what_they_hold_besides(tmp_path, caplog):
     assert found["si"] == found["packed"] == "8"
     assert found["link"].startswith("unreadable: a link to ../store/x.cif, not the file")
     assert "__MACOSX/._si.cif (hidden); notes.txt (no structure file by its name)" in said(caplog)
+
+
+def test_a_zip_of_json_says_what_it_holds_besides(tmp_path, caplog):
+    with zipfile.ZipFile(tmp_path / "a.json.zip", "w") as archive:
+        archive.writestr("a.json", json.dumps({"si": CIFS["si"]}))
+        archive.writestr("README.md", "")
+        archive.writestr("__MACOSX/._a.json", "")
+    assert outcomes(tmp_path / "a.json.zip") == {"si": "8"}
+    assert "README.md (no structure file by its name); __MACOSX/._a.json (hidden)" in said(caplog)
 
 
 def test_a_folder_given_by_a_link_is_read(tmp_path, linked):

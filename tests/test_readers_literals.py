@@ -139,6 +139,7 @@ def test_orbits_agree_with_pyxtal(group):
         ({"A": [11, 17]}, "unreadable"),
         ({"A": [11, 119, 0, 0, 0]}, "not_an_element"),
         ({"X": "[[0, 0"}, "unreadable"),
+        ({"X": "[[0, 0, 1e999], [0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]"}, "unreadable"),
         ({"X": None}, "unreadable"),
     ],
 )

@@ -65,6 +65,9 @@ def silicon(pbc=True, **info):
         {"dimension_types": [1, 1, 1]},
         {"nperiodic_dimensions": 3},
         {"nperiodic_dimensions": "3"},
+        {"nperiodic_dimensions": "nan"},
+        {"nperiodic_dimensions": None},
+        {"ordered": False},  # of moments, perhaps
         {"structure_features": []},
         {"structure_features": None},
         {"occupancy": [1, 1.0, 0.9999]},

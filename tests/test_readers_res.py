@@ -201,6 +201,8 @@ def test_a_column_of_a_table(tmp_path):
         ("END\n", "", "unreadable: .res: no END (truncated?)"),
         ("CELL", "REM", "unreadable: .res: no CELL"),
         ("60.00000\nLATT", "nan\nLATT", "degenerate_lattice"),
+        ("0.2500000000000 1.0", "1e999 1.0", "unreadable: .res: a coordinate is not finite"),
+        ("CELL 1.54180    2.52225", "CELL 1.54180    1e999", "degenerate_lattice"),
         ("60.00000\nLATT", "x\nLATT", "unreadable: .res: could not convert"),
     ],
 )

@@ -5,12 +5,13 @@ import dataclasses
 import functools
 import io
 import posixpath
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.readers.cif import texts_of_cif
-from unimat.materials.readers.folders import STRUCTURE_FILES, SUFFIXES, Folder, why_passed_over
+from unimat.materials.readers.folders import READ_ALONE, STRUCTURE_FILES, SUFFIXES, Folder, why_passed_over
 from unimat.materials.readers.json_files import json_records
 from unimat.materials.readers.opening import (
     COMPRESSED,
@@ -76,6 +77,7 @@ def zip_records(path: Path, columns: Columns) -> Iterator[Record]:
         if all(reasons):
             if json_members(archive):
                 yield from json_records(path, columns)
+                _pass_over_all_but_json(files, passed_over)
                 return
             raise UserError(f"{path} holds no structure file ({STRUCTURE_FILES}) and no JSON file")
         for member, reason in zip(files, reasons, strict=True):
@@ -84,6 +86,14 @@ def zip_records(path: Path, columns: Columns) -> Iterator[Record]:
                 continue
             read = functools.partial(read_member, archive, member)
             yield from _member_records(path, member.filename, read, columns)
+    passed_over.tell()
+
+
+def _pass_over_all_but_json(files: Sequence[zipfile.ZipInfo], passed_over: PassedOver) -> None:
+    for member in files:
+        reason = why_passed_over(member.filename)
+        if reason and not (reason == READ_ALONE and member.filename.lower().endswith((".json", ".jsonl"))):
+            passed_over.add(member.filename, reason)
     passed_over.tell()
 
 

@@ -48,6 +48,8 @@ def crystal_of_row(row: Mapping[str, Any], material_id: str) -> Crystal:
     multiplicities = np.array(cells.get(MULTIPLICITIES, np.zeros_like(numbers)), np.int64)
     if not len(numbers) == len(multiplicities) == len(sites):
         raise CrystalRejected("unreadable", f"{len(numbers)} atoms, {len(sites)} sites, {len(multiplicities)} in M")
+    if not np.isfinite(sites).all():
+        raise CrystalRejected("unreadable", "a coordinate is not finite")
     occupied = np.flatnonzero(numbers)
     if not len(occupied):
         raise CrystalRejected("no_atoms", "A has no atom")

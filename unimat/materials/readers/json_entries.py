@@ -136,5 +136,5 @@ def _first(parts: list[Mapping[str, Any]], names: tuple[str | None, ...]) -> Any
 
 
 def _with_line_ends(structure: Any) -> Any:
-    literal = isinstance(structure, str) and "\n" not in structure and not structure.lstrip().startswith("{")
+    literal = isinstance(structure, str) and "\n" not in structure and structure.lstrip()[:1] not in ("{", "[")
     return structure.replace("\\n", "\n") if literal else structure

@@ -6,6 +6,7 @@ a crystal to whoever reads these two alone.
 
 import contextlib
 import functools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,7 +19,7 @@ from unimat.materials.readers.species import FULL_OCCUPANCY_WITHIN
 
 _PERIODIC = frozenset({"pbc", "periodic", "periodic_boundary_conditions", "dimension_types", "nperiodic_dimensions"})
 _OCCUPANCY = re.compile(r"(atom_|atomic_|partial_|site_|atom_site_)?(occu|occupancy|occupancies)|site_occ")
-_ORDERED = frozenset({"is_ordered", "ordered"})
+_ORDERED = frozenset({"is_ordered"})
 _FEATURES = frozenset({"structure_features"})  # OPTIMADE's list of all that makes a structure no ordered crystal
 _MISSING = frozenset({"unknown_positions", "site_attachments", "implicit_atoms"})  # of these the ones without places
 _KIND = frozenset({"config_type"})  # in training sets of force fields
@@ -61,13 +62,18 @@ def check_ordered(stated: Mapping[str, Any]) -> None:
 
 
 def _check_periodic(name: str, value: Any, is_count: bool) -> None:
-    if is_count:
-        is_periodic = value is None or str(value).strip() in ("3", "3.0", "")
-    else:
-        is_periodic = not any(_flag(each) is False for each in _listed(value))
+    is_periodic = _count(value) in (3, None) if is_count else not any(_flag(each) is False for each in _listed(value))
     if not is_periodic:
         said = _said(value)
         raise CrystalRejected("not_periodic", f"{name} is {said}, and a crystal is periodic in three directions")
+
+
+def _count(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return None if math.isnan(number) else number
 
 
 def _listed(value: Any) -> list[Any]:

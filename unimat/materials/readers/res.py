@@ -18,6 +18,7 @@ from unimat.errors import CrystalRejected
 from unimat.materials.lattices import lattice_matrix
 from unimat.materials.readers.cif.operations import Operations, operations_of
 from unimat.materials.readers.species import FULL_OCCUPANCY_WITHIN, atomic_number, number_of
+from unimat.materials.structures import MAX_LENGTH
 
 VOLUME_WITHIN = 0.01  # relative; the title has four digits or more
 _FIXED = 10  # SHELX adds it to a parameter that is not refined: an occupancy of 11 is 1
@@ -130,6 +131,8 @@ def _crystal(text: str, material_id: str) -> Crystal:
     if len(cell) != 7:
         raise ValueError(f"CELL has {len(cell)} numbers, expected a wavelength, three lengths and three angles")
     lattice = lattice_matrix(cell[1:4], cell[4:7])
+    if not np.abs(lattice).max() < MAX_LENGTH:
+        raise CrystalRejected("degenerate_lattice", f"a cell vector is not finite, or longer than {MAX_LENGTH:g} Å")
     title = title_of(text)
     if "LATT" not in instructions and title.n_atoms != len(atoms):  # SHELX would take LATT 1, other readers LATT -1
         raise CrystalRejected("symmetry_unclear", "LATT is missing, and no number of atoms in TITL tells its meaning")
@@ -137,6 +140,8 @@ def _crystal(text: str, material_id: str) -> Crystal:
     if not operations.fit(lattice):
         raise CrystalRejected("symmetry_unclear", "the operations of LATT and SYMM do not fit the cell")
     sites = np.array([[float(word) for word in atom[2:5]] for atom in atoms]).reshape(-1, 3)
+    if not np.isfinite(sites).all():
+        raise ValueError("a coordinate is not finite")
     orbits = [operations.orbit(site, lattice) for site in sites]
     for atom, orbit in zip(atoms, orbits, strict=True):
         _refuse_partial(atom, len(orbit) / len(operations))
