@@ -18,7 +18,7 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the set")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="SET", help="the set, in any readable form")
     parser.add_argument(
         "--settings", metavar="FILE_OR_JSON", help="relax settings that the flows were made with: JSON text, or a file"
     )
@@ -41,8 +41,9 @@ def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.materials.relax.flows.collect import collect, stores_to_read
     from unimat.materials.relax.jobs.context import labels_of
+    from unimat.materials.sets import crystals_of
 
-    table, stores = crystal_table.read(args.crystals), stores_to_read(args.store, settings.store, args.work)
+    table, stores = crystals_of(args.crystals), stores_to_read(args.store, settings.store, args.work)
     relaxed = collect(table, settings, stores, args.work, f"{labels_of(args.crystals)['set']}-collected")
     crystal_table.write(relaxed, args.out_file)
     converged = int(relaxed.column("converged").sum()) if len(relaxed) else 0

@@ -15,18 +15,19 @@ EXAMPLE = "unimat compositions --crystals sets/test/crystals.parquet --out-file 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="SET", help="crystals, in any readable form")
     add_out_file(parser, "CSV", "columns formula and truth_id", old=("--out",), required=True)
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat import crystal_table, csv_cells
+    from unimat import csv_cells
     from unimat.checked_csv import sealed
     from unimat.errors import UserError
     from unimat.files import write_text
     from unimat.materials.compositions import cell_formulas
+    from unimat.materials.sets import crystals_of
 
-    table = crystal_table.read(args.crystals)
+    table = crystals_of(args.crystals)
     if not len(table):
         raise UserError(f"{args.crystals} holds no crystals; there are no compositions to sample for")
 

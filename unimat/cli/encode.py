@@ -21,8 +21,8 @@ logger = logging.getLogger("unimat.encode")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     for split in ("train", "val", "test"):
-        of = f"crystal table of the {split} split"
-        parser.add_argument(f"--{split}", required=True, type=Path, metavar="TABLE", help=of)
+        of = f"the {split} split, in any readable form"
+        parser.add_argument(f"--{split}", required=True, type=Path, metavar="SET", help=of)
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="encode section of the configuration")
     parser.add_argument(
         "--faithful",
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_stream
+    from unimat.materials.sets import crystals_of, is_crystal_table
     from unimat.model.encode_stream import encode_dataset
     from unimat.model.encoded import SPLITS
     from unimat.model.faithful import faithful_section
@@ -46,8 +47,10 @@ def run(args: argparse.Namespace) -> None:
     section = faithful_section("encode", args.settings) if args.faithful else args.settings
     settings = load_settings(EncodeSettings, section, "encode")
     paths = {name: getattr(args, name) for name in SPLITS}
-    total = sum(crystal_stream.n_rows(path) for path in paths.values())
-    tables = {name: crystal_stream.batches(path) for name, path in paths.items()}
+    # A crystal table is streamed; another form is read whole.
+    others = {name: crystals_of(path) for name, path in paths.items() if not is_crystal_table(Path(path))}
+    total = sum(len(others[name]) if name in others else crystal_stream.n_rows(path) for name, path in paths.items())
+    tables = {name: [others[name]] if name in others else crystal_stream.batches(path) for name, path in paths.items()}
     shard_rows = SHARD_ROWS if args.shard_rows is None else args.shard_rows
     encoding = encode_dataset(tables, settings, args.out, shard_rows, total, args.force)
     shape = " x ".join(map(str, encoding.tensor_shape))

@@ -13,7 +13,7 @@ EXAMPLE = """unimat estimate --crystals sets/best/crystals.parquet --relax '{"en
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the set")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="SET", help="the set, in any readable form")
     relax = "relax settings of the engine: JSON text, or a JSON or YAML file"
     parser.add_argument("--relax", metavar="FILE_OR_JSON", help=relax)
     settings = "estimate settings (rate, steps): JSON text, or a JSON or YAML file"
@@ -22,16 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat import crystal_table
     from unimat.materials.core_hours import core_hours, total
     from unimat.materials.core_hours_table import table_text, write_csv
     from unimat.materials.relax.settings import RelaxSettings
     from unimat.materials.screen_settings import EstimateSettings
+    from unimat.materials.sets import crystals_of
     from unimat.settings import load_settings
 
     relax = load_settings(RelaxSettings, args.relax, "relax")
     settings = load_settings(EstimateSettings, args.settings, "estimate")
-    frame = core_hours(crystal_table.read(args.crystals), relax, settings)
+    frame = core_hours(crystals_of(args.crystals), relax, settings)
     if args.out_file:
         write_csv(frame, args.out_file)
     print(table_text(frame, total(frame, relax, settings)))

@@ -15,7 +15,7 @@ EXAMPLE = "unimat flows --crystals sets/mine/crystals.parquet --settings relax.y
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the set")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="SET", help="the set, in any readable form")
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="relax settings: JSON text, or a JSON or YAML file")
     add_out_folder(
         parser,
@@ -34,17 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat import crystal_table
     from unimat.materials.relax.flows.export import export_flows
     from unimat.materials.relax.flows.submit import submit_flows
     from unimat.materials.relax.jobs.context import labels_of
     from unimat.materials.relax.journal import Journal
     from unimat.materials.relax.settings import RelaxSettings
+    from unimat.materials.sets import crystals_of
     from unimat.settings import load_settings
 
     log, settings = logging.getLogger("unimat.flows"), load_settings(RelaxSettings, args.settings, "relax")
     finished = Journal(args.work, "flows") if args.work else ()
-    rows = export_flows(crystal_table.read(args.crystals), settings, args.out, labels_of(args.crystals), finished)
+    rows = export_flows(crystals_of(args.crystals), settings, args.out, labels_of(args.crystals), finished)
     files = [row["file"] for row in rows if "file" in row]
     log.info("%d flows of %d crystals -> %s", len(set(files)), len(rows), args.out)
     if args.submit:

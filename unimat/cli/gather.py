@@ -13,9 +13,9 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    shards, like = "relaxed tables of the shards", "crystal table of the set, for order and completeness"
+    shards, like = "relaxed tables of the shards", "the set that was relaxed, for order and completeness"
     parser.add_argument("--shards", required=True, nargs="+", type=Path, metavar="TABLE", help=shards)
-    parser.add_argument("--like", required=True, type=Path, metavar="TABLE", help=like)
+    parser.add_argument("--like", required=True, type=Path, metavar="SET", help=like)
     add_out_file(parser, "PARQUET", "joined table to write", old=("--out",), required=True)
     add_out_file(parser, "JSON", "counts to write", "--summary")
     parser.add_argument("--set", metavar="NAME", help="name of the set (default: the folder of --like)")
@@ -25,10 +25,11 @@ def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.files import write_json
     from unimat.materials.gather import gather_shards, relaxation_summary
+    from unimat.materials.sets import crystals_of, set_name
 
     shards = [crystal_table.read(path) for path in args.shards]
-    table = gather_shards(shards, crystal_table.read(args.like))
-    summary = relaxation_summary(table, args.set or args.like.resolve().parent.name) if args.summary else None
+    table = gather_shards(shards, crystals_of(args.like))
+    summary = relaxation_summary(table, args.set or set_name(args.like)) if args.summary else None
     crystal_table.write(table, args.out_file)
     if summary:
         write_json(args.summary, summary)

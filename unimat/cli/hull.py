@@ -20,7 +20,9 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--relaxed", required=True, type=Path, metavar="TABLE", help="relaxed crystal table of the set")
+    parser.add_argument(
+        "--relaxed", required=True, type=Path, metavar="SET", help="relaxed set, or any with --energies"
+    )
     parser.add_argument(
         "--reference",
         required=True,
@@ -35,7 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="TABLE",
-        help="crystal table of known crystals, for novelty; again for each further one",
+        help="known crystals, in any readable form, for novelty; again for each further set",
+    )
+    parser.add_argument(
+        "--energies",
+        metavar="FILE_OR_JSON",
+        help="column of a set's own energies and what they are: keys column, unit (eV/atom or eV for the cell), "
+        "functional, corrections, calculator",
     )
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="hull settings: JSON text, or a JSON or YAML file")
     parser.add_argument("--set", default="set", metavar="NAME", help="name of the set")
@@ -52,19 +60,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat import crystal_table, parquet
+    from unimat import parquet
     from unimat.files import write_json
     from unimat.materials import hull, reference
     from unimat.materials.novelty import novelty
+    from unimat.materials.sets import EnergySettings, crystals_of, with_energies
     from unimat.materials.stability_settings import HullSettings
     from unimat.materials.verdict_flips import verdict_flips
     from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 
     settings = load_settings(HullSettings, args.settings, "hull")
-    table = crystal_table.read(args.relaxed)
+    energies = load_settings(EnergySettings, args.energies, "--energies") if args.energies else None
+    named = (energies.column,) if energies else ()
+    table = with_energies(crystals_of(args.relaxed, args.processes, named), args.relaxed, energies)
     hulls = hull.hulls_of([reference.read(path) for path in args.reference])
-    known = {str(path): crystal_table.read(path) for path in args.known}
+    known = {str(path): crystals_of(path, args.processes) for path in args.known}
     frames = hull.stability_tables(table, hulls, settings, args.processes)
     known_ones = novelty(list(frames.values()), table, known, settings, processes=args.processes, cache=args.cache)
     frames = {name: known_ones.added_to(frame) for name, frame in frames.items()}

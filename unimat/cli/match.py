@@ -21,9 +21,9 @@ log = logging.getLogger("unimat.match")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the samples")
-    truths = "crystal table of what they should be"
-    parser.add_argument("--truths", required=True, type=Path, metavar="TABLE", help=truths)
+    parser.add_argument("--crystals", required=True, type=Path, metavar="SET", help="the samples, in any readable form")
+    truths = "what they should be, in any readable form"
+    parser.add_argument("--truths", required=True, type=Path, metavar="SET", help=truths)
     parser.add_argument(
         "--by",
         choices=("composition", "column", "prefix", "number", "evaluation"),
@@ -46,14 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat import crystal_table, parquet
+    from unimat import parquet
     from unimat.errors import UserError
     from unimat.files import write_json
     from unimat.materials.prediction_settings import PredictionSettings
+    from unimat.materials.sets import crystals_of
     from unimat.settings import load_settings
 
     settings = load_settings(PredictionSettings, args.settings, "match")
-    crystals, truths = crystal_table.read(args.crystals), crystal_table.read(args.truths)
+    named = (args.column,) if args.column else ()
+    crystals, truths = crystals_of(args.crystals, args.processes, named), crystals_of(args.truths, args.processes)
     for path, table in ((args.crystals, crystals), (args.truths, truths)):
         if len(table) == 0:
             raise UserError(f"{path} holds no crystals; there is nothing to match")

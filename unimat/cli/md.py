@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="TABLE",
-        help="crystal table; relaxed, where it is to be chosen from",
+        help="the set, in any form; relaxed, where the best are chosen",
     )
     stability = "stability.parquet of the same set, which says what is best"
     parser.add_argument("--stability", type=Path, metavar="PARQUET", help=stability)
@@ -48,9 +48,10 @@ def run(args: argparse.Namespace) -> None:
     from unimat.materials.dynamics.engine import make_md_engine
     from unimat.materials.dynamics.table import dynamics
     from unimat.materials.judged import read_stability
+    from unimat.materials.sets import crystals_of
 
     stability = read_stability(args.stability, ("material_id", RANKED_BY)) if args.stability else None
-    chosen = best(crystal_table.read(args.crystals), stability, settings.take)
+    chosen = best(crystals_of(args.crystals), stability, settings.take)
     table, summary = dynamics(chosen, make_md_engine(settings), settings, args.work, args.out_file.parent)
     crystal_table.write(table, args.out_file)
     if args.summary:

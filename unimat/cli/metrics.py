@@ -30,9 +30,7 @@ log = logging.getLogger("unimat.metrics")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     read: Any = {"type": Path, "metavar": "CRYSTALS"}
-    parser.add_argument(
-        "--crystals", required=True, help="the set to judge: crystal table, or any readable form", **read
-    )
+    parser.add_argument("--crystals", required=True, help="the set to judge, in any readable form", **read)
     rejected = "its rejected table, if it is a crystal table; these rows count, too"
     parser.add_argument("--rejected", type=Path, metavar="PARQUET", help=rejected)
     parser.add_argument("--reference", required=True, help="crystals to compare with, usually the test split", **read)
@@ -96,12 +94,10 @@ def _settings(args: argparse.Namespace) -> "MetricsSettings":
 def _read(path: Path, processes: int, rejected: Path | None = None) -> "tuple[CrystalTable, list[Rejected]]":
     """Crystals of a crystal table or of any other readable form, and those that are none."""
     from unimat import crystal_table
+    from unimat.materials.sets import read_set
 
-    if rejected or path.suffix == ".parquet":
-        return crystal_table.read(path), crystal_table.read_rejected(rejected) if rejected else []
-    from unimat.materials.ingest import read_crystals
-
-    return read_crystals(path, None, processes)
+    table, none = read_set(path, processes)
+    return table, [*none, *(crystal_table.read_rejected(rejected) if rejected else [])]
 
 
 def _write_csv(table: "pa.Table", path: Path) -> None:

@@ -15,7 +15,7 @@ EXAMPLE = "unimat relax --crystals sets/mine/crystals.parquet --work work/mine -
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table of the set")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="SET", help="the set, in any readable form")
     parser.add_argument("--shard", default="1/1", metavar="K/N", help="which part of it, as k/n (default: all)")
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="relax settings: JSON text, or a JSON or YAML file")
     add_work(parser, "folder for results as they finish; kept", by="relax --work", required=True)
@@ -34,8 +34,9 @@ def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.materials.relax.jobs.context import labels_of
     from unimat.materials.relax.shard import relax_shard, shard_of
+    from unimat.materials.sets import crystals_of
 
-    table, labels = shard_of(crystal_table.read(args.crystals), args.shard), labels_of(args.crystals)
+    table, labels = shard_of(crystals_of(args.crystals), args.shard), labels_of(args.crystals)
     shard = f"{labels['set']}-{args.shard.replace('/', 'of')}"
     relaxed = relax_shard(table, settings, args.work, shard, labels, args.cache)
     crystal_table.write(relaxed, args.out_file)

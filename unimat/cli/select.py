@@ -13,7 +13,7 @@ EXAMPLE = "unimat select --crystals dataset/test.parquet --take 200 --seed 0 --o
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--crystals", required=True, type=Path, metavar="TABLE", help="crystal table to choose from")
+    parser.add_argument("--crystals", required=True, type=Path, metavar="SET", help="set to choose from, in any form")
     add_out_folder(parser, "folder for crystals.parquet and rejected.parquet", by="select", required=True)
     add_force(parser)
     parser.add_argument("--take", type=int, metavar="N", help="draw N rows without replacement (all if fewer)")
@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.errors import UserError
     from unimat.materials.select import lowest_per_composition, take_rows
+    from unimat.materials.sets import read_set
     from unimat.outputs import whole_folder
 
     for flag, value in (("--take", args.take), ("--lowest-per-composition", args.lowest_per_composition)):
@@ -34,7 +35,8 @@ def run(args: argparse.Namespace) -> None:
     if (args.lowest_per_composition is None) != (args.rank_by is None):
         raise UserError("--lowest-per-composition and --rank-by go together; give both or neither")
     log = logging.getLogger("unimat.select")
-    table = chosen = crystal_table.read(args.crystals)
+    table, rejected = read_set(args.crystals, properties=(args.rank_by,) if args.rank_by else ())
+    chosen = table
     if args.lowest_per_composition is not None:
         chosen = lowest_per_composition(chosen, args.lowest_per_composition, args.rank_by)
     if args.take is not None:
@@ -44,5 +46,5 @@ def run(args: argparse.Namespace) -> None:
     # What was chosen is the whole of this set, whatever its source was made from.
     with whole_folder(args.out, "select", force=args.force) as new:
         crystal_table.write(chosen.with_metadata(n_requested=len(chosen), made_by="select"), new / "crystals.parquet")
-        crystal_table.write_rejected([], new / "rejected.parquet")
+        crystal_table.write_rejected(rejected, new / "rejected.parquet")
     log.info("%d of %d crystals -> %s", len(chosen), len(table), args.out)

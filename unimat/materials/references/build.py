@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from unimat import crystal_table
 from unimat.errors import UserError
 from unimat.files import sha256
 from unimat.materials.reference import Reference, from_relaxed
@@ -23,6 +22,7 @@ from unimat.materials.references.json_entries import from_json
 from unimat.materials.references.lost import systems_of
 from unimat.materials.references.published import gnome, materials_project
 from unimat.materials.references.tables import from_table
+from unimat.materials.sets import crystals_of, with_energies
 from unimat.materials.stability_settings import ReferenceSettings, SourceSettings
 
 log = logging.getLogger("unimat.reference")
@@ -62,11 +62,16 @@ def load(name: str, settings: SourceSettings, relaxed: Mapping[str, Path], n_pro
                 f"--relaxed is missing: the reference {name!r} is the relaxed table of set {settings.set!r}"
             )
         path = relaxed[settings.set]
-        found = from_relaxed(crystal_table.read(path), settings.set)
-        return found.replaced(found.entries.table, details={**found.details, "inputs": {path.name: sha256(path)}})
+        found = from_relaxed(with_energies(crystals_of(path), path), settings.set)
+        return found.replaced(found.entries.table, details={**found.details, "inputs": _digests(path)})
     if settings.kind == "materials_project_api":
         return from_api(settings)
     return FROM_FILES[settings.kind](settings, n_processes)
+
+
+def _digests(path: Path) -> dict[str, str]:
+    """SHA-256 of a file by its name; of a folder none, since its files are many."""
+    return {path.name: sha256(path)} if path.is_file() else {}
 
 
 def _labelled(parts: Mapping[str, Reference]) -> dict[str, Reference]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from unimat.errors import UserError
 from unimat.materials.relax.jobs.store_names import MEMORY, chosen_store
+from unimat.materials.sets import set_name
 
 
 class Recorder(Protocol):
@@ -105,4 +106,4 @@ def labels_of(crystals: Path) -> dict[str, str]:
     """Set and run of a crystal table by its place: the folder's name, and in a run's results the run's."""
     folder = crystals.resolve().parent
     of_run = {"run": folder.parents[1].name} if folder.parent.name == "sets" else {}
-    return {"set": folder.name, **of_run}
+    return {"set": set_name(crystals), **of_run}
