@@ -96,7 +96,8 @@ def test_command_writes_the_same_bytes_twice(model, tmp_path):
     assert not (tmp_path / "c").exists()
 
 
-def test_an_interrupted_set_goes_on_behind_its_last_batch_and_ends_the_same(model, tmp_path, monkeypatch):
+@pytest.mark.parametrize("file", [None, "crystals.parquet", "rejected.parquet", "tally.json"])
+def test_an_interrupted_set_goes_on_behind_its_last_batch_and_ends_the_same(model, tmp_path, monkeypatch, file):
     settings = dataclasses.replace(SETTINGS, batch_size=2)
     sample_into(model, settings, tmp_path / "whole")
     made = []
@@ -112,8 +113,13 @@ def test_an_interrupted_set_goes_on_behind_its_last_batch_and_ends_the_same(mode
     with pytest.raises(KeyboardInterrupt):
         sample_into(model, settings, tmp_path / "broken")
     assert not [name for name in NAMES if (tmp_path / "broken" / name).exists()]
+    if file:
+        damaged = next((tmp_path / "broken").glob(f".sampling-*/part-00000000/{file}"))
+        damaged.write_bytes(damaged.read_bytes()[:-3])
     sample_into(model, settings, tmp_path / "broken")
-    assert len(made) == 4  # two batches, the broken one, and that one again
+    assert len(made) == (
+        5 if file else 4
+    )  # two batches, the one that was interrupted, that one and a damaged one again
     assert sorted(each.name for each in (tmp_path / "broken").iterdir()) == sorted(NAMES)
     for name in NAMES:
         assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

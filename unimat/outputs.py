@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from unimat.errors import UserError
-from unimat.files import in_words, is_folder, refuse_parent
-from unimat.owned import LISTED, WRITTEN, entries, fits, foreign, listed, others, write_list
+from unimat.files import in_words, is_folder, read_json, refuse_parent
+from unimat.owned import LISTED, SIGNS, WRITTEN, entries, fits, foreign, listed, others, write_list
 
 BESIDE_IT = "or say --force to write beside it, which leaves all of it as it is"
 REPLACE_IT = "or say --force to replace it"
@@ -71,11 +71,25 @@ def refuse_replacing(
 ) -> None:
     """Raise UserError if a file of the folder `path` fits `names` and was not written by the command `by`."""
     path = folder_to_write(path)
+    _refuse_broken_sign(path, by, flag)
     if found := others(path, by, WRITTEN[by] if names is None else names):
         raise UserError(
             f"{path} holds {found[0]}, which `unimat {by}` would replace and did not write; give {flag} another folder,"
             f" {otherwise}"
         )
+
+
+def _refuse_broken_sign(path: Path, by: str, flag: str) -> None:
+    """Raise UserError if the file by which a folder is known to be the command's is not what was written."""
+    sign = path / SIGNS[by] if by in SIGNS else None
+    try:
+        if sign and sign.is_file():
+            read_json(sign)
+    except UserError as error:
+        raise UserError(
+            f"{sign} is broken, so that nothing says what {path} belongs to; put the file back, or give {flag} another"
+            " folder"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -94,6 +94,9 @@ def sample_into(model: Model, settings: SampleSettings, out: str | Path, force: 
     ranges = ranges_of(model, len(requests), size)
     work = out / f".sampling-{fingerprint(model, settings, requests, size)[:16]}"
     place = lambda indices: work / f"part-{indices.start:08d}"  # noqa: E731
+    if is_writer():
+        _drop_broken([place(indices) for indices in ranges if place(indices).exists()])
+    barrier("unimat: batches that are there are whole")
     done = {indices for indices in ranges if place(indices).exists()}
     if done and is_writer():
         logger.info("going on in %s: %d of %d batches are there", work, len(done), len(ranges))
@@ -161,6 +164,18 @@ def _write_part(part: Part, folder: Path, table: CrystalTable) -> None:
         crystal_table.write(table, unfinished / "crystals.parquet")
         crystal_table.write_rejected(part.rejected, unfinished / "rejected.parquet")
         write_json(unfinished / "tally.json", {"tally": [[*key, count] for key, count in part.tally.items()]})
+
+
+def _drop_broken(folders: Iterable[Path]) -> None:
+    """Remove the batches that are not what was written, so that they are sampled again."""
+    for folder in folders:
+        try:
+            crystal_table.read(folder / "crystals.parquet")
+            crystal_table.read_rejected(folder / "rejected.parquet")
+            _read_tally(folder)
+        except UserError as error:
+            logger.warning("a batch is broken and is sampled again (%s)", error)
+            shutil.rmtree(folder)
 
 
 def _read_tally(folder: Path) -> Tally:
