@@ -144,7 +144,10 @@ def _operation(triplet: str) -> tuple[np.ndarray, np.ndarray]:
     except (ValueError, RuntimeError) as error:  # gemmi knows no fifths, as in cells of five magnetic layers
         if not _TRIPLET.fullmatch(text):
             raise CrystalRejected("unreadable", f"symmetry operation {triplet!r}") from error
-        affine = SymmOp.from_xyz_str(text)
+        try:
+            affine = SymmOp.from_xyz_str(text)
+        except (ValueError, ArithmeticError) as unreadable:  # a shift of "." or 1/0
+            raise CrystalRejected("unreadable", f"symmetry operation {triplet!r}") from unreadable
         rotation = affine.rotation_matrix
         nearest = [Fraction(float(each)).limit_denominator(_LARGEST_DENOMINATOR) for each in affine.translation_vector]
         translation = np.array([float(each) for each in nearest])
