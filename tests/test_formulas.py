@@ -109,6 +109,7 @@ def test_oxidation_states_and_spins_do_not_count_as_elements():
     assert formulas.parsed(magnetite.as_dict()) == expected
     assert formulas.parsed(json.loads(json.dumps(magnetite.as_dict()))) == expected
     assert formulas.parsed(formulas.text(magnetite.as_dict())) == expected
+    assert formulas.parsed({"Fe": 3.0, "O": 4.0, "Cd": None}) == expected  # a row of a struct column of Parquet
     with pytest.raises(ValueError, match="no species"):
         formulas.parsed({"?": 1.0})
 

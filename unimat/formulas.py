@@ -176,7 +176,7 @@ def _of_mapping(amounts: Mapping[str, Any]) -> dict[str, float]:
     parts = []
     for key, amount in amounts.items():
         species = _SPECIES.fullmatch(str(key))
-        if str(key)[:1] == "@":  # the name of a class, in JSON
+        if str(key)[:1] == "@" or amount is None:  # the name of a class, in JSON; a field of others, in Parquet
             continue
         if species is None:
             raise ValueError(f"the formula {dict(amounts)!r} cannot be read: {key!r} is no species of an element")

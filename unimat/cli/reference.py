@@ -12,7 +12,6 @@ from pathlib import Path
 
 from unimat.cli._outputs import add_force, add_out_folder
 
-NAMED = 10  # chemical systems that a warning names
 EXAMPLE = (
     """unimat reference --settings '{"reference": {"kind": "set", "set": "phases"}}' """
     "--relaxed sets/phases/relaxed.parquet --out hull"
@@ -38,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     from unimat.files import write_json
     from unimat.materials import reference
     from unimat.materials.references.build import build, summary
+    from unimat.materials.references.lost import in_words
     from unimat.materials.stability_settings import HullSettings
     from unimat.outputs import whole_folder
     from unimat.settings import load_settings
@@ -51,10 +51,9 @@ def run(args: argparse.Namespace) -> None:
         write_json(new / "reference.json", about)
     log = logging.getLogger("unimat.reference")
     if systems := about["lost_systems"]:
-        named = ", ".join(list(systems)[:NAMED]) + (", ..." if len(systems) > NAMED else "")
         log.warning(
-            "%d phases are lost, see `lost` in reference.json; they may change verdicts on crystals that hold all"
-            " elements of %s", sum(systems.values()), named,
+            "%d phases are lost, see `lost` in reference.json; they may change verdicts on %s",
+            sum(systems.values()), in_words(systems),
         )  # fmt: skip
     log.info(
         "hull reference %r: %d phases of %d elements, %d shifted, %d left out -> %s",

@@ -15,6 +15,7 @@ from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 Lost = dict[str, str | None]  # entry_id, formula, chemical_system (None: unknown), reason
 
 UNKNOWN = "unknown"  # chemical system of a phase whose elements nobody can tell: it may bear on any crystal
+NAMED = 10  # chemical systems that a warning names
 
 
 def lost(entry_id: str, formula: Any, reason: str) -> Lost:
@@ -41,6 +42,16 @@ def added(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     for part in parts:
         total.update(part)
     return dict(sorted(total.items()))
+
+
+def in_words(systems: Mapping[str, int]) -> str:
+    """The crystals whose verdicts lost phases may change, the first chemical systems named."""
+    known = [name for name in systems if name != UNKNOWN]
+    named = ", ".join(known[:NAMED]) + (", ..." if len(known) > NAMED else "")
+    if UNKNOWN in systems:
+        also = f", of {named} above all" if named else ""
+        return f"any crystal, as the elements of {systems[UNKNOWN]} of them are unknown{also}"
+    return f"crystals that hold all elements of {named}"
 
 
 def bearing_on(systems: Mapping[str, int], numbers: Iterable[int]) -> list[str]:
