@@ -203,6 +203,14 @@ def test_entries_without_energy_or_composition_are_lost_not_overlooked(tmp_path)
     assert built.details["lost_systems"] == {"Zn": 1, "unknown": 1}
 
 
+def test_a_crystal_with_a_site_that_is_no_element_tells_nothing(tmp_path):
+    entry = ComputedStructureEntry(BY_CRYSTAL["peroxide"][0], -15.0, parameters=PLAIN, entry_id="a").as_dict()
+    entry["structure"]["sites"][0]["species"] = [{"element": "Xx", "occu": 1}]
+    built = made(tmp_path / "one.json", [entry], apply_mp2020=True)
+    assert built.details["guessed_from_formula"] == {"oxide_type": 1, "sulfide_type": 0}
+    assert built.entries.energies == pytest.approx([-5.0 - 0.687 * 2 / 3])
+
+
 def test_types_of_an_element_are_not_asked_for():
     assert anion_types(Structure(Lattice.cubic(4.0), ["O", "O"], [[0, 0, 0], [0, 0, 0.3]])) == {}
 

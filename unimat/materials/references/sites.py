@@ -26,15 +26,24 @@ class Sites:
 
 def compact(value: dict[str, Any]) -> Any:
     """For `json.load(object_hook=...)`: pymatgen's structures as `Sites`, all else as it is."""
-    if "abc" in value and "species" in value:
-        shares: dict[str, float] = {}
-        for each in value["species"]:
-            [(symbol, _)] = atoms({each["element"]: 1.0}).items()  # without the oxidation state
-            shares[symbol] = shares.get(symbol, 0.0) + float(each.get("occu", 1.0))
-        return shares, value["abc"]
+    if "abc" in value and isinstance(value.get("species"), list):
+        return _site(value)
     if "sites" in value and isinstance(value.get("lattice"), Mapping):
-        return Sites(value["lattice"]["matrix"], value["sites"])
+        matrix, sites = value["lattice"].get("matrix"), value["sites"]
+        return Sites(matrix, sites) if matrix and sites and all(sites) else None
     return value
+
+
+def _site(value: dict[str, Any]) -> Site | None:
+    """None of a site that holds no elements, such as a dummy species: its crystal then tells nothing."""
+    shares: dict[str, float] = {}
+    try:
+        for each in value["species"]:
+            [symbol] = atoms({each["element"]: 1.0})  # without the oxidation state
+            shares[symbol] = shares.get(symbol, 0.0) + float(each.get("occu", 1.0))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return shares, value["abc"]
 
 
 def of_structure(structure: Structure) -> Sites:
