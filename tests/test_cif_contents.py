@@ -247,6 +247,24 @@ def test_formulas_that_cannot_be_read_for_certain_say_nothing(text):
     assert formula_of(text) is None
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{FORMULA} 'Na{'9' * 400} Cl'",
+        f"{FORMULA} '{'(' * 400}Na'",
+        f"{FORMULA} '{'Na ' * 4000}'",
+        f"_cell_formula_units_Z {'9' * 400}",
+        f"_symmetry_Int_Tables_number {'9' * 5000}",
+        f"_symmetry_space_group_name_H-M 'P 1 ({'9' * 5000})'",
+        operations(*(f"x+{n}/7919,y,z" for n in range(2000))),
+        operations("x,y,z", "x+y,y,z"),
+        operations("x,y,z", f"x+{'9' * 400},y,z"),
+    ],
+)
+def test_hostile_statements_cost_no_more_than_their_crystal(line):
+    assert read(cif(CUBE, "Na1 Na 0 0 0", line)) in ("Na1", "symmetry_unclear", "contradicts_source", "unreadable")
+
+
 def test_rounded_amounts_fit_what_they_may_be_and_no_more():
     formula = formula_of("Na0.33 W O3")
     assert formula is not None

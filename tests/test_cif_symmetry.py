@@ -137,6 +137,15 @@ def test_a_whole_cell_beside_a_groups_name_is_not_expanded():
     assert read(without) == "Cl4 Na4"
 
 
+def test_a_whole_cell_beside_its_groups_operations_is_not_multiplied():
+    group = operations(*(each.triplet() for each in gemmi.find_spacegroup_by_name("F m -3 m").operations()))
+    places = {"Na": ["0 0 0", ".5 .5 0", ".5 0 .5", "0 .5 .5"], "Cl": [".5 .5 .5", "0 0 .5", "0 .5 0", ".5 0 0"]}
+    rows = [f"{symbol}{n} {symbol} {place}" for symbol in places for n, place in enumerate(places[symbol])]
+    assert read(cif(SALT[0], "\n".join(rows), group, f"{HM} 'F m -3 m'")) == "Cl4 Na4"
+    assert read(cif(SALT[0], "\n".join(rows), group)) == "Cl4 Na4"
+    assert read(cif(SALT[0], "\n".join(rows[1:]), group)) == "overlapping_atoms"
+
+
 MAGNETIC = ["x,y,z,+1", "-x,-y,z,+1", "-x+1/2,y+1/2,-z+1/2,+1", "x+1/2,-y+1/2,-z+1/2,+1", "y,x,-z,-1", "-y,-x,-z,-1"]
 MAGNETIC += ["-y+1/2,x+1/2,z+1/2,-1", "y+1/2,-x+1/2,z+1/2,-1"]
 

@@ -12,7 +12,7 @@ from unimat.errors import CrystalRejected
 from unimat.materials.lattices import LARGE, pairs_of
 from unimat.materials.readers.cif.claims import Claims, Contents, Standing, Verdict
 from unimat.materials.readers.cif.names import Candidate
-from unimat.materials.readers.cif.operations import SAME_SITE, Operations
+from unimat.materials.readers.cif.operations import SAME_SITE
 from unimat.materials.readers.cif.sites import Sites
 from unimat.materials.readers.cif.symmetry import Symmetry
 
@@ -94,14 +94,13 @@ def _reading(cell: Cell, candidate: Candidate, doubted: bool) -> _Reading:
     if not operations.fit(cell.lattice):
         reason = f"{candidate.name} does not map the cell onto itself"
         return _Reading(candidate, listed, Verdict(Standing.CONTRADICTED, reason), "symmetry_unclear")
-    if doubted and len(operations) > 1 and _complete(cell, operations):
-        return _Reading(
-            dataclasses.replace(candidate, to_confirm=False), listed, _verdict(cell, sites.numbers, None, 1)
-        )
-    orbits = [operations.orbit(site, cell.lattice) for site in sites.coords] if len(operations) > 1 else None
-    sizes = [len(orbit) for orbit in orbits] if orbits else [1] * len(sites.numbers)
-    atoms = (np.repeat(sites.numbers, sizes), np.concatenate(orbits)) if orbits else listed
+    orbits = [operations.orbit(site, cell.lattice) for site in sites.coords]
+    sizes = [len(orbit) for orbit in orbits]
+    atoms = (np.repeat(sites.numbers, sizes), np.concatenate(orbits))
     fault = _fault(cell, atoms[1], sizes, len(operations), _APART if doubted else SAME_SITE)
+    if len(operations) > 1 and (fault or doubted) and _complete(cell, orbits):
+        whole = dataclasses.replace(candidate, to_confirm=False)
+        return _Reading(whole, listed, _verdict(cell, sites.numbers, None, 1))
     if fault:
         return _Reading(candidate, atoms, Verdict(Standing.CONTRADICTED, fault), "overlapping_atoms")
     return _Reading(candidate, atoms, _verdict(cell, atoms[0], sizes, len(operations)))
@@ -143,12 +142,12 @@ def _near_pairs(lattice: np.ndarray, coords: np.ndarray, distance: float) -> np.
     return cKDTree(inside, boxsize=1).query_pairs(min(reach, 0.5), p=np.inf, output_type="ndarray").T
 
 
-def _complete(cell: Cell, operations: Operations) -> bool:
+def _complete(cell: Cell, orbits: Sequence[np.ndarray]) -> bool:
     """Whether the list of sites holds every image of each, so that it is the whole cell."""
     sites = cell.sites
     return all(
-        _all_among(operations.orbit(site, cell.lattice), sites.coords[sites.numbers == number], cell.lattice)
-        for site, number in zip(sites.coords, sites.numbers, strict=True)
+        _all_among(orbit, sites.coords[sites.numbers == number], cell.lattice)
+        for orbit, number in zip(orbits, sites.numbers, strict=True)
     )
 
 

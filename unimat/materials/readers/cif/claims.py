@@ -137,7 +137,7 @@ class Claims:
         if contents.order == 1 and _TRIVIAL.issuperset(self.multiplicities):
             return None
         said_and_made = zip(self.multiplicities, contents.orbits, strict=True)
-        stated = [(int(said), made) for said, made in said_and_made if said.isdecimal()]
+        stated = [(int(said), made) for said, made in said_and_made if said.isdecimal() and len(said) < 6]
         if not stated:
             return None
         # Some write in its place how many operations leave the site where it is.

@@ -17,6 +17,7 @@ _SPACED = re.compile(rf"{_ONE.pattern}(?:[\s,]+{_ONE.pattern})*")
 _RUN = re.compile(rf"([A-Z][a-z]?)({_NUMBER})?\s*")  # a piece of the usual form: Na4Cl4
 _HYDROGEN = {"D": 1, "T": 1}
 _MOLECULES, _PEROXIDES = {"O", "N", "F", "Cl", "H"}, {"Li", "Na", "K", "Rb", "Cs", "H"}  # pymatgen's N2, Na2O2
+_LONGEST = 500
 _ROUNDED = 0.7  # units of the last printed digit by which an amount may be off, cut digits included
 
 
@@ -67,6 +68,8 @@ class Formula:
 @functools.lru_cache(maxsize=4096)
 def formula_of(text: str) -> Formula | None:
     """The formula in `text`, None if it cannot be read for certain."""
+    if len(text) > _LONGEST:
+        return None
     amounts = _of_words(text) or _of_run(text) or _of_brackets(text)
     return Formula(text, amounts) if amounts else None
 
@@ -104,7 +107,7 @@ def _of_brackets(text: str) -> dict[int, tuple[float, float]] | None:
         return None
     try:
         found = Composition(re.sub(r"\s", "", text)).get_el_amt_dict()
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return _summed([(symbol, f"{amount:g}") for symbol, amount in found.items()])
 
@@ -114,7 +117,7 @@ def _summed(pieces: list[tuple[str, str]]) -> dict[int, tuple[float, float]] | N
     for symbol, text in pieces:
         number = _HYDROGEN.get(symbol) or ATOMIC_NUMBER.get(symbol.capitalize())
         low, high = _interval(text)
-        if number is None or not high:
+        if number is None or not 0 < high < math.inf:
             return None
         before = amounts.get(number, (0.0, 0.0))
         amounts[number] = (before[0] + low, before[1] + high)

@@ -7,7 +7,7 @@ import gemmi
 import spglib
 
 _SUFFIX = re.compile(r"(?P<base>.+?)\s*(?::\s*(?P<code>[^\s:]+)|(?P<letters>RS|[RHSZ]))\s*")
-_NUMBERED = re.compile(r"(?P<base>.+?)\s*\(\s*(?:#|no\.?)?\s*(?P<number>\d+)\s*\)", re.IGNORECASE)  # P 1 (#1)
+_NUMBERED = re.compile(r"(?P<base>.+?)\s*\(\s*(?:#|no\.?)?\s*(?P<number>\d{1,3})\s*\)", re.IGNORECASE)  # P 1 (#1)
 _CODES = {"S": "1", "Z": "2", "RS": "R"}  # of the ICSD: origin choices 1 and 2, rhombohedral axes
 _AXIS_FREE = (3, 4, 6, 10, 11)  # monoclinic groups that are the same whatever axis is unique
 Settings = tuple[gemmi.SpaceGroup, ...]
@@ -38,7 +38,7 @@ def settings_of_symbol(symbol: str) -> tuple[Settings, ...]:
 @functools.lru_cache(maxsize=1024)
 def settings_of_number(text: str) -> tuple[Settings, ...]:
     """Settings that the number of a group in the International Tables may mean; none if there is no such group."""
-    if not text.isdecimal() or not 1 <= int(text) <= 230:
+    if not text.isdecimal() or len(text) > 3 or not 1 <= int(text) <= 230:
         return ()
     settings = [each for each in _by_symbol().values() if each[0].number == int(text)]
     others = [each for each in settings[1:] if each[0].qualifier in ("c", "a")]

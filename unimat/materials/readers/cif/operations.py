@@ -49,11 +49,11 @@ class Operations:
             CrystalRejected: if there is no such group of fewer than `MAX_OPERATIONS`.
         """
         known, latest = self, self
-        while len(latest):
+        while len(latest) and len(known) <= MAX_OPERATIONS:
             latest = _different(latest.times(self), known._set)
             known = Operations(*(np.concatenate(pair) for pair in zip(_arrays(known), _arrays(latest), strict=True)))
-            if len(known) > MAX_OPERATIONS:
-                raise CrystalRejected("symmetry_unclear", f"the {len(self)} symmetry operations form no group")
+        if len(known) > MAX_OPERATIONS:
+            raise CrystalRejected("symmetry_unclear", f"{len(self)} symmetry operations form no group of use")
         return self if len(known) == len(self) else known
 
     def times(self, other: "Operations") -> "Operations":
@@ -126,6 +126,8 @@ def operations_of(triplets: tuple[str, ...]) -> Operations:
     Raises:
         CrystalRejected: if one cannot be read, or is no operation on a lattice.
     """
+    if len(triplets) > MAX_OPERATIONS:
+        raise CrystalRejected("symmetry_unclear", f"{len(triplets)} symmetry operations, the limit is {MAX_OPERATIONS}")
     pairs = [_operation(each) for each in triplets]
     rotations, translations = (np.array(part) for part in zip(*pairs, strict=True))
     operations = _different(Operations(rotations, translations % 1))
