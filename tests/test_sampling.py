@@ -128,6 +128,38 @@ def test_an_interrupted_set_goes_on_behind_its_last_batch_and_ends_the_same(mode
     assert read_json(tmp_path / "whole" / "sampling.json") == report
 
 
+def test_a_finished_set_is_left_and_another_one_is_refused(model, tmp_path, capsys):
+    path, out = written(model, tmp_path), tmp_path / "out"
+    words = ["sample", "--model", path, "--out", str(out), "--settings", '{"steps": 8}', "--count"]
+    assert main([*words, "6"]) == 0
+    before = {name: ((out / name).read_bytes(), (out / name).stat().st_mtime_ns) for name in NAMES}
+    assert main([*words, "6"]) == 0
+    assert {name: ((out / name).read_bytes(), (out / name).stat().st_mtime_ns) for name in NAMES} == before
+    capsys.readouterr()
+    assert main([*words, "5"]) == 2
+    error = capsys.readouterr().err
+    assert "holds a finished set, another one than is asked for (n: 5 here, 6 there)" in error
+    assert error.count("\n") == 1
+    write_model(path, jax.tree.map(lambda x: x + 1, model.params), read_model(path).description)
+    assert main([*words, "6"]) == 2
+    assert "of another model or other compositions" in capsys.readouterr().err
+    assert {name: ((out / name).read_bytes(), (out / name).stat().st_mtime_ns) for name in NAMES} == before
+    assert main([*words, "5", "--force"]) == 0
+    assert read_json(out / "sampling.json")["n_requested"] == 5
+
+
+def test_the_end_of_sampling_says_where_everything_lies_and_how_to_get_cifs(model, tmp_path, caplog):
+    path, out = written(model, tmp_path), tmp_path / "out"
+    words = ["sample", "--model", path, "--out", str(out), "--settings", '{"steps": 8}', "--count", "6"]
+    with caplog.at_level("INFO", "unimat.sample"):
+        assert main(words) == 0
+    told = caplog.messages[-1].removeprefix("CIF files of them: unimat ")
+    assert f"crystals: {out / 'crystals.parquet'}; counts: {out / 'sampling.json'}" in caplog.text
+    if len(crystal_table.read(out / "crystals.parquet")):
+        assert main(told.split()) == 0
+        assert len(list((tmp_path / "out_cifs").glob("*.cif"))) == len(crystal_table.read(out / "crystals.parquet"))
+
+
 def test_sets_of_almost_one_size_share_a_compiled_program(model):
     compiled = []
     monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: compiled.append(name))

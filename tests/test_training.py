@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,41 @@ def test_finished_run_is_not_trained_again(dataset, straight, tmp_path):
     assert same_bytes(straight, tmp_path)
 
 
+def test_a_finished_model_of_another_training_is_refused(dataset, straight, tmp_path):
+    out = tmp_path / "model"
+    shutil.copytree(straight, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    other = dataclasses.replace(TINY_TRAIN, steps=1)
+    with pytest.raises(UserError, match=r"holds a finished model of another training \(train.steps: 1 here, 8 there\)"):
+        training.train(dataset, TINY_MODEL, other, tmp_path / "work", out)
+    assert not (tmp_path / "work").exists()  # before any step
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+    training.train(dataset, TINY_MODEL, TINY_TRAIN, out / "work", out)  # the same one is written again
+    assert read_json(out / "training.json")["steps"] == 8
+    training.train(dataset, TINY_MODEL, other, tmp_path / "work", out, force=True)
+    assert read_json(out / "training.json")["steps"] == 1
+
+
+def test_a_working_folder_of_something_else_is_not_cleared(dataset, tmp_path):
+    notes = tmp_path / "checkpoints/1/notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    with pytest.raises(UserError, match=r"holds checkpoints/, which `unimat train --work` would replace"):
+        training.train(dataset, TINY_MODEL, TINY_TRAIN, tmp_path, tmp_path / "model", fresh=True)
+    assert notes.read_text() == "mine"
+
+
+def test_fresh_removes_checkpoints_and_nothing_else(dataset, straight, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(straight / "work", work)
+    (work / "checkpoints/notes.txt").write_text("mine")
+    (work / "checkpoints/2026-05").mkdir()
+    training.train(dataset, TINY_MODEL, dataclasses.replace(TINY_TRAIN, steps=1), work, tmp_path / "model", fresh=True)
+    assert (work / "checkpoints/notes.txt").read_text() == "mine"
+    assert (work / "checkpoints/2026-05").is_dir()
+    assert [path.name for path in (work / "checkpoints").iterdir() if path.name.isdecimal()] == ["1"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killed_process_continues_to_the_same_bytes(dataset, straight, tmp_path, how):
@@ -120,17 +156,17 @@ def test_killed_process_continues_to_the_same_bytes(dataset, straight, tmp_path,
     )
     command = [
         *(sys.executable, "-c", slow, "train", "--encoded", dataset, "--model-settings", tmp_path / "model.json"),
-        *("--settings", tmp_path / "train.json", "--work", tmp_path / "work", "--out", tmp_path),
+        *("--settings", tmp_path / "train.json", "--work", tmp_path / "model/work", "--out", tmp_path / "model"),
     ]
     process = subprocess.Popen(list(map(str, command)))
     deadline = time.monotonic() + 240
-    while not any((tmp_path / "work" / "checkpoints").glob("[0-9]*")) and time.monotonic() < deadline:
+    while not any((tmp_path / "model/work/checkpoints").glob("[0-9]*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(how)
     assert process.wait(60) == (-signal.SIGKILL if how == signal.SIGKILL else EXIT_CODE)
-    assert not (tmp_path / "model.npz").exists()
+    assert not (tmp_path / "model/model.npz").exists()
     assert subprocess.run(list(map(str, command)), check=False).returncode == 0
-    assert same_bytes(straight, tmp_path)
+    assert same_bytes(straight, tmp_path / "model")
 
 
 class AskedAt(Interruption):

@@ -88,13 +88,15 @@ KEYS = {
 STARTS: dict[str, tuple[bytes, ...]] = {
     "history.csv": (b"step,",),
     "speed.csv": (b"step,",),
+    "results-*.jsonl": (b'{"key": "',),
+    "submitted.jsonl": (b'{"file": "',),
     "core_hours.csv": (b"material_id,",),
     "checksums.sha256": tuple(b"0123456789abcdef"[i : i + 1] for i in range(16)),
-    ".npz": (b"PK\x03\x04",),
-    ".arrow": (b"ARROW1",),
-    ".jsonl": (b'{"',),
-    ".html": (b"<!doctype html", b"<!DOCTYPE html"),
-    ".svg": (b"<svg", b"<?xml"),
+    "*.npz": (b"PK\x03\x04",),
+    "*.arrow": (b"ARROW1",),
+    "*.jsonl": (b'{"',),
+    "*.html": (b"<!doctype html", b"<!DOCTYPE html"),
+    "*.svg": (b"<svg", b"<?xml"),
 }
 ARCHIVE = b"ustar"  # at byte 257 of a tar
 
@@ -140,13 +142,20 @@ def foreign(folder: Path, by: str, names: Collection[str]) -> list[str]:
 
 
 def others(folder: Path, by: str, names: Collection[str]) -> list[str]:
-    """Files of a folder that fit `names` and that the command `by` did not write."""
+    """Files of a folder that fit `names` and that the command `by` did not write, or folders in their places."""
     if by in LISTED:
         own: Collection[str] = listed(folder, by)
         return [name for name in entries(folder, names) if fits(name, names) and name not in own]
     own = {*names, *WRITTEN[by]}
     there = entries(folder, own)
-    alone = all(fits(name, own) for name in there)
+    if in_the_way := [name for name in there if name.endswith("/") and fits(name[:-1], _of_files(names))]:
+        return in_the_way
+    # A table that names its command speaks for the rest of a set. Else names do, where no file of another command is.
+    maker = _maker(folder / SET[0]) if SET[0] in own else None
+    if maker not in (None, by):
+        return [name for name in there if fits(name, names)]
+    of_others = {name for other, written in WRITTEN.items() if other != by for name in written} - own
+    alone = maker == by or not any(fits(name, of_others) and not fits(name, own) for name in there)
     return [name for name in there if fits(name, names) and not _is_own(folder, name, by, alone)]
 
 
@@ -170,42 +179,57 @@ def _is_own(folder: Path, name: str, by: str, alone: bool) -> bool:
     """Whether a file is the command's.
 
     Args:
-        alone: whether nothing but files of its names are there; else the name must be of no other command.
+        alone: whether no file that only other commands write is there; else the name must be of no other command.
     """
     path = folder / name
     if path.is_symlink():
         return False
     if by in SIGNS and name != SIGNS[by]:
-        return _says_so(folder / SIGNS[by], by)
+        return _says_so(folder / SIGNS[by])
     shared = any(fits(name, written) for other, written in WRITTEN.items() if other != by)
-    return name.endswith("/") or ((alone or not shared) and _says_so(path, by))
+    return name.endswith("/") or ((alone or not shared) and _says_so(path))
 
 
-def _says_so(path: Path, by: str) -> bool:
-    """Whether the content of a file is what its name says, and of the command if it names one."""
+def _says_so(path: Path) -> bool:
+    """Whether the content of a file is what its name says."""
     if not path.is_file():
         return False
     if path.suffix == ".parquet":
-        return _is_table(path, by)
+        return COLUMNS.get(path.name, "key") in _columns(path)
     if path.suffix == ".json":
         return _is_json(path)
-    starts = next((starts for end, starts in STARTS.items() if path.name.endswith(end)), ())
+    starts = next((starts for pattern, starts in STARTS.items() if fnmatchcase(path.name, pattern)), ())
     with path.open("rb") as stream:
         head = stream.read(512)
+    if path.suffix == ".jsonl" and not head:  # of a command that was killed at its first line
+        return True
     return head.startswith(starts) if starts else head[257:262] == ARCHIVE
 
 
-def _is_table(path: Path, by: str) -> bool:
+def _columns(path: Path) -> list[str]:
+    """Columns of a table; none of what is no table."""
+    schema = _schema(path)
+    return schema.names if schema else []
+
+
+def _maker(crystals: Path) -> str | None:
+    """Command that a crystal table names as its maker; None of a missing or broken one, or one that names none."""
+    try:
+        schema = _schema(crystals) if crystals.is_file() else None
+        maker = json.loads((schema.metadata or {}).get(b"unimat", b"{}")).get("made_by") if schema else None
+    except (ValueError, AttributeError):
+        return None
+    return None if maker is None else str(maker)
+
+
+def _schema(path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(path)
-        metadata = json.loads((schema.metadata or {}).get(b"unimat", b"{}"))
-    except (pa.ArrowException, OSError, ValueError):
-        return False
-    maker = metadata.get("made_by", by) if path.name == "crystals.parquet" else by
-    return COLUMNS.get(path.name, "key") in schema.names and maker == by
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return None
 
 
 def _is_json(path: Path) -> bool:
@@ -217,6 +241,10 @@ def _is_json(path: Path) -> bool:
     if isinstance(value, list):
         return all(isinstance(each, dict) and key in each for each in value)
     return isinstance(value, dict) and (key in value or CONTENT in value)
+
+
+def _of_files(names: Collection[str]) -> list[str]:
+    return [name for name in names if not name.endswith("/**")]
 
 
 def _parents(name: str) -> list[str]:

@@ -35,7 +35,7 @@ class OutFolder(argparse.Action):
     """
 
     def __init__(
-        self, *args: Any, by: str, names: Names | None = None, beside: Collection[str] = (), strict: bool = True,
+        self, *args: Any, by: str, names: Names | None = None, beside: Names = (), strict: bool = True,
         **options: Any,
     ):  # fmt: skip
         super().__init__(*args, **{**options, "type": _folder})
@@ -47,6 +47,9 @@ class OutFolder(argparse.Action):
 
     def names_of(self, args: argparse.Namespace) -> Collection[str]:
         return self.names(args) if callable(self.names) else self.names
+
+    def beside_of(self, args: argparse.Namespace) -> Collection[str]:
+        return self.beside(args) if callable(self.beside) else self.beside
 
 
 def add_out_file(parser: Any, metavar: str, help: str, *flags: str, old: Collection[str] = (), **options: Any) -> None:
@@ -99,12 +102,19 @@ def check_outputs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
         if first := written.get(path.resolve()):
             raise UserError(f"{first} and {_flag(action)} name the same file, {path}; give two names")
         written[path.resolve()] = _flag(action)
+    places = [path for _, path in files + folders]
     for action, path in folders:
-        check_folder(action, path, args, inputs)
+        check_folder(action, path, args, inputs, places)
 
 
-def check_folder(action: OutFolder, path: Path, args: argparse.Namespace, inputs: Collection[Path] = ()) -> None:
-    """Raise UserError if the folder holds what the command did not write; with --force, if it would replace inputs."""
+def check_folder(
+    action: OutFolder, path: Path, args: argparse.Namespace, inputs: Collection[Path], places: Collection[Path]
+) -> None:
+    """Raise UserError if the folder holds what the command did not write; with --force, if it would replace inputs.
+
+    Args:
+        inputs: what the command reads, which may lie in the folder. places: what else it writes, which may, too.
+    """
     names = action.names_of(args)
     folder_to_write(path)
     inside = [name for each in inputs if (name := _within(each, path)) is not None]
@@ -114,8 +124,11 @@ def check_folder(action: OutFolder, path: Path, args: argparse.Namespace, inputs
     if getattr(args, "force", False):
         return
     if action.strict:
+        inside += [name for each in places if (name := _within(each, path)) is not None]
         top = {name.split("/")[0] for name in inside}
-        refuse_foreign(path, action.by, names, {*action.beside, *top, *(f"{each}/**" for each in top)}, _flag(action))
+        refuse_foreign(
+            path, action.by, names, {*action.beside_of(args), *top, *(f"{each}/**" for each in top)}, _flag(action)
+        )
     else:
         refuse_replacing(path, action.by, names, _flag(action), "or move it")
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="carbon_24, perov_5, mp_20, alex_mp_20, gnome or silicon_carbon",
     )
-    add_out_folder(parser, "folder for the files and manifest.json", by="fetch", beside=("*",), required=True)
+    add_out_folder(parser, "folder for the files and manifest.json", by="fetch", beside=_files, required=True)
     add_force(parser)
     mirror = "folder to copy from (default: UNIMAT_DATA_DIR, if set)"
     parser.add_argument("--mirror", type=Path, metavar="DIR", help=mirror)
@@ -31,6 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=PATH",
         help="local file of any name in place of a published one; KEY is train, val or test (GNoME: table, structures)",
     )
+
+
+def _files(args: argparse.Namespace) -> list[str]:
+    """Names of the dataset's files in all forms, of the archives that they are in, and of files given by hand."""
+    from unimat.materials.datasets import dataset_named
+
+    dataset = dataset_named(args.dataset)
+    names = [name for file in dataset.files for name in (file.name, file.url.rsplit("/", 1)[-1])]
+    names += [form.name for form in dataset.other_forms]
+    parts = [f"{name}.part{end}" for name in names for end in ("", ".etag")]
+    return [*names, *parts, *dataset.keys, *(f"{key}.*" for key in dataset.keys)]
 
 
 def run(args: argparse.Namespace) -> None:
