@@ -110,6 +110,13 @@ def test_ingestion_gives_pymatgens_cells(published_data: Path):
     assert figures["rows that are the same crystal"]["met"]
 
 
+@pytest.mark.published
+def test_cif_texts_are_read_as_pymatgen_reads_them(published_data: Path):
+    figures = line_of("cif_reading", "--n", "6")["figures"]
+    assert len(figures) == 22
+    assert all(figure["met"] for figure in figures)
+
+
 def test_loader_runs_and_knows_the_dense_size():
     options = ["--made-up", "--n", "200", "--steps", "5", "--repeats", "1", "--step-repeats", "0"]
     figures = {figure["name"]: figure for figure in line_of("loader", *options)["figures"]}
@@ -227,6 +234,7 @@ def test_a_run_of_several_sittings_has_no_total(tmp_path: Path):
 def test_all_scripts_are_benchmarks_or_known_not_to_be():
     assert imported("run_all").names() == [
         "airss",
+        "cif_reading",
         "corruption",
         "dft",
         "encode_roundtrip",

@@ -35,7 +35,7 @@ from unimat.materials.readers.cif import crystal_of_cif
 from unimat.materials.structures import from_structure
 
 WITHIN = 0.05  # Å; pymatgen moves 0.333 to 1/3
-SAMPLE = {"published": 200, "written": 200}
+SAMPLE = 200  # rows of each source
 SYMMETRIC = 5000  # of the written ones, with --all; finding operations takes most of the time
 CHUNK = 100
 Found = tuple[str, str]  # same, rejected or different; and of what
@@ -147,31 +147,32 @@ def cells(data: Path) -> list[tuple[str, list]]:
         return [(row["id"], [row["cell"], row["species"], row["frac"]]) for row in rows]
 
 
-def sources(data: Path | None, everything: bool) -> Iterator[Source]:
+def sources(data: Path | None, n: int | None) -> Iterator[Source]:
     draw = random.Random(0)
 
-    def some(rows: list, n: int) -> list:
-        return rows if n >= len(rows) else draw.sample(rows, n)
+    def some(rows: list, most: int | None = None) -> list:
+        wanted = min(each for each in (n, most, len(rows)) if each is not None)
+        return rows if wanted == len(rows) else draw.sample(rows, wanted)
 
-    yield Source("installed packages", installed_texts(), published)
+    yield Source("installed packages", some(installed_texts()), published)
     if data is None:
         return
     for name, rows in published_texts(data):
-        yield Source(name, some(rows, len(rows) if everything else SAMPLE["published"]), published)
+        yield Source(name, some(rows), published)
     rows = cells(data)
-    symmetric = some(rows, SYMMETRIC if everything else SAMPLE["written"])
-    yield Source("MP of 2025 with operations", symmetric, written_with_symmetry)
-    yield Source("MP of 2025 in P 1", some(rows, len(rows) if everything else SAMPLE["written"]), written)
+    yield Source("MP of 2025 with operations", some(rows, SYMMETRIC), written_with_symmetry)
+    yield Source("MP of 2025 in P 1", some(rows), written)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, default=SAMPLE, help=f"rows of each source (default: {SAMPLE})")
     parser.add_argument("--all", action="store_true", help="every row")
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
     folder = os.environ.get("UNIMAT_DATA_DIR")
     figures = []
-    for source in sources(Path(folder) if folder else None, args.all):
+    for source in sources(Path(folder) if folder else None, None if args.all else args.n):
         chunks = [source.rows[at : at + CHUNK] for at in range(0, len(source.rows), CHUNK)]
         with Parallel(n_jobs=args.processes) as pool:
             done = pool(delayed(chunk_of)(chunk, source.compare) for chunk in chunks)
