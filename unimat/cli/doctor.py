@@ -23,7 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--probe", action="store_true", help="run one small job on the cluster, which says whether it finds unimat"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration of a run")
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="configuration of a run; of several files a later one goes before",
+    )
     parser.add_argument(
         "--targets", nargs="+", default=[], metavar="TARGET", help="of the run, as of Snakemake (default: all of it)"
     )
@@ -71,10 +77,10 @@ class _Run:
 
     def __init__(self, args: argparse.Namespace, profile: dict[str, Any]):
         from unimat.configuration.plan import Plan
-        from unimat.configuration.reading import read_file
+        from unimat.configuration.reading import read_files
 
         executor = str(profile.get("executor") or "local")
-        reading = read_file(args.config)
+        reading = read_files(*args.config)
         self.label, self.configuration, self.targets = reading.label, reading.configuration, args.targets
         self.mistakes = reading.with_machine(args.targets, executor != "local")
         self.shards = (profile.get("set-scatter") or {}).get("relax")

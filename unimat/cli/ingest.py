@@ -4,6 +4,7 @@ Writes train.parquet, val.parquet, test.parquet, rejected.parquet, card.json and
 """
 
 import argparse
+import collections
 import logging
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def run(args: argparse.Namespace) -> None:
         write_text(new / "card.html", card_page(card, values))
     counts = ", ".join(f"{split} {n}" for split, n in ingested.n.items())
     n_rejected, n_read = len(ingested.rejected), sum(ingested.n_read.values())
-    logging.getLogger("unimat.ingest").info(
+    log = logging.getLogger("unimat.ingest")
+    log.info(
         "%d of %d rows accepted (%s), %d rejected -> %s", n_read - n_rejected, n_read, counts, n_rejected, args.out
     )
+    if n_rejected:
+        reasons = collections.Counter(row.reason for row in ingested.rejected).most_common()
+        listed = ", ".join(f"{count} {reason}" for reason, count in reasons)
+        log.warning("%d of %d rows rejected (%.0f %%): %s", n_rejected, n_read, 100 * n_rejected / n_read, listed)

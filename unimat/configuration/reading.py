@@ -3,6 +3,7 @@
 import copy
 import csv
 import dataclasses
+import functools
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from unimat.configuration import checks
 from unimat.configuration.checks import machine
 from unimat.configuration.configuration import Configuration
 from unimat.configuration.schema import Path_, checked
-from unimat.configuration.sections import SECTION_OF_ORIGIN, SETTINGS, options_of
+from unimat.configuration.sections import OF_FETCH, SECTION_OF_ORIGIN, SETTINGS, options_of
 from unimat.errors import UserError
 from unimat.model.faithful import FAITHFUL, faithful_section
 from unimat.settings import load_settings
@@ -46,14 +47,27 @@ class Reading:
         return (*self.mistakes, *(f"{self.label}: {line}" for line in lacking))
 
 
-def read_file(path: str | Path) -> Reading:
-    """The configuration of one file.
+def read_files(*paths: str | Path) -> Reading:
+    """The configuration of one file, or of several, of which a later one goes before those before it.
 
     Raises:
-        UserError: if it is no YAML.
+        UserError: if one is no YAML.
     """
-    document = document_of(path)
-    return read(document.values, [path], [document])
+    documents = [document_of(path) for path in paths]
+    mappings = [document.values for document in documents if isinstance(document.values, dict)]
+    merged: Any = documents[0].values if len(mappings) < len(documents) else {}
+    if len(mappings) == len(documents):
+        merged = functools.reduce(_merged, mappings)
+    return read(merged, paths, documents)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Both mappings in one, as Snakemake merges files: mappings key by key, other values as a whole."""
+    found = dict(below)
+    for key, value in above.items():
+        inner = found.get(key)
+        found[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return found
 
 
 def document_of(path: str | Path) -> Document:
@@ -101,7 +115,7 @@ def read(values: Any, paths: Sequence[str | Path], documents: Sequence[Document]
 
 def _read(values: dict[str, Any], scalars: Mapping[Path_, Scalar]) -> tuple[Configuration, list[str]]:
     values = {key: copy.deepcopy(value) for key, value in values.items() if value is not None}
-    mistakes = []
+    given, mistakes = set(values), []
     if isinstance(values.get("sets"), str):
         try:
             values["sets"] = read_sheet(values["sets"])
@@ -115,9 +129,8 @@ def _read(values: dict[str, Any], scalars: Mapping[Path_, Scalar]) -> tuple[Conf
         mistakes += _fill_faithful(sound)
     settings, unsound = _settings(sound)
     mistakes += unsound
-    unread = {"sets"} if isinstance(values.get("sets"), str) or "sets" not in values else set()
     configuration = Configuration(sound, settings, frozenset(broken))
-    if not (unread and mistakes):  # without the sheet, every name of a set would be unknown
+    if "sets" in sound or "sets" not in given:  # without the sheet, say, every name of a set would be unknown
         mistakes += checks.mistakes(configuration)
     return configuration, list(dict.fromkeys(mistakes))
 
@@ -140,7 +153,10 @@ def _settings(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if name == "airss" and name not in values:
             continue
         try:
-            settings[name] = load_settings(kind, options_of(values, name), name)
+            of_fetch = {
+                key: value for key, value in values.get(name, {}).items() if name == "dataset" and key in OF_FETCH
+            }
+            settings[name] = load_settings(kind, options_of(values, name) | of_fetch, name)
         except UserError as error:
             found.append(str(error))
             if name != "airss":

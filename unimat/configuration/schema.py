@@ -65,10 +65,12 @@ def checked(
     """
     sound = _with_numbers(copy.deepcopy(values))
     errors = sorted(_validator().iter_errors(sound), key=lambda error: list(map(str, error.absolute_path)))
-    lines = [line for error in errors for line in explained(error, scalars or {})]
-    lines += list(_not_finite(sound, ()))
+    infinite = dict(_not_finite(sound, ()))
+    told = [error for error in errors if tuple(error.absolute_path) not in infinite]
+    lines = [line for error in told for line in explained(error, scalars or {})]
+    lines += infinite.values()
     broken = {str(error.absolute_path[1]) for error in errors if _breaks_a_set(error)}
-    for path in sorted((path for error in errors for path in _faulty(error)), key=len, reverse=True):
+    for path in sorted({*infinite, *(path for error in errors for path in _faulty(error))}, key=len, reverse=True):
         _remove(sound, path)
     return sound, list(dict.fromkeys(lines)), broken
 
@@ -102,6 +104,7 @@ def explained(error: Any, scalars: Mapping[Path_, Scalar]) -> Iterator[str]:
         yield f"{where}: {error.message}"
     else:
         hint = f" ({error.schema['description']})" if "description" in error.schema else ""
+        limit = str(limit).removesuffix(r"(?!\n)") if error.validator == "pattern" else limit
         place = "a name in " if "propertyNames" in error.absolute_schema_path else ""
         yield f"{place}{where} is {_shown(value)}{unit}; {LIMITS[error.validator].format(limit)}{unit}{hint}"
 
@@ -147,9 +150,9 @@ def _free_numbers(value: Any, free: bool = False) -> None:
             _free_numbers(each, free or key in FREE)
 
 
-def _not_finite(value: Any, path: Path_) -> Iterator[str]:
+def _not_finite(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
     if isinstance(value, float) and not math.isfinite(value):
-        yield f"{'.'.join(map(str, path))} is {value}; give a finite number"
+        yield path, f"{'.'.join(map(str, path))} is {value}; give a finite number"
     elif isinstance(value, dict | list):
         for key, each in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _not_finite(each, (*path, key))

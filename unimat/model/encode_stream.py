@@ -21,6 +21,7 @@ from unimat.files import write_json
 from unimat.model import lattice as lattice_forms
 from unimat.model.encoded import SHARDS, EncodedCrystals, Encoding
 from unimat.model.encoding import chosen_grid, encode_table
+from unimat.model.rejections import Rejections
 from unimat.model.settings import EncodeSettings
 from unimat.model.shards import SHARD_ROWS, SplitWriter
 from unimat.outputs import whole_folder
@@ -51,12 +52,13 @@ def encode_dataset(
         What holds for all crystals.
 
     Raises:
-        UserError: on bad settings, if no crystal of the training split can be used (other splits may be empty), or as
-            `outputs.whole_folder`.
+        UserError: on bad settings, if no crystal of the training split can be used (other splits may be empty), if more
+            of them are rejected than `settings.max_rejected` allows, or as `outputs.whole_folder`.
     """
     if shard_rows < 1:
         raise UserError(f"encode: a shard must hold at least one crystal, found {shard_rows} shard rows")
     grid, tally, index = chosen_grid(settings), Tally(), {}
+    rejections = Rejections()
     with whole_folder(folder, "encode", last="encoding.json", complete=True, force=force) as new:
         with (
             progress(total=n_crystals, desc="encode", unit="crystal") as bar,
@@ -64,12 +66,16 @@ def encode_dataset(
         ):
             for split, parts in tables.items():
                 writer = SplitWriter(new / split, shard_rows)
-                for crystals, rejected in _encoded(split, parts, grid, settings, bar):
+                for table, (crystals, rejected) in _encoded(split, parts, grid, settings, bar):
                     crystals = tally.of_known_lengths(crystals)
                     writer.write(crystals)
                     reject(rejected)
                     tally.add(split, crystals, rejected)
+                    if split == "train":
+                        rejections.add(table, rejected)
                 tally.finish(split)
+                if split == "train":
+                    rejections.check(settings)
                 index[split] = dataclasses.asdict(writer.finish())
         encoding = tally.encoding(grid, settings)
         write_json(new / "encoding.json", {**encoding.to_json(), SHARDS: index})
@@ -78,9 +84,9 @@ def encode_dataset(
 
 def _encoded(
     split: str, parts: Iterable[CrystalTable], grid: Grid, settings: EncodeSettings, bar: Progress
-) -> Iterator[tuple[EncodedCrystals, list[Rejected]]]:
+) -> Iterator[tuple[CrystalTable, tuple[EncodedCrystals, list[Rejected]]]]:
     for table in parts:
-        yield encode_table(table, grid, settings.slots, settings.max_atoms, split, settings.properties)
+        yield table, encode_table(table, grid, settings.slots, settings.max_atoms, split, settings.properties)
         bar.update(len(table))
 
 

@@ -22,7 +22,7 @@ VARIABLE = "UNIMAT_PRETRAINED"  # further folders, searched before the package's
 SHIPPED = Path(__file__).parents[1] / "pretrained"
 CARD_FORMAT = 1
 # What of a model's settings changes neither its parameters nor what they mean.
-FREE = ("dropout", "remat", "compute_dtype")
+FREE = ("dropout", "remat", "compute_dtype", "max_rejected")
 CURVE_COLUMNS = ("step", "loss", "val_loss")
 
 

@@ -45,6 +45,7 @@ class EncodeSettings:
             (`volume`), or the lengths themselves as in section 2.1.
         properties: columns of numbers (or of vectors of one length) of the crystal tables that a model may be
             conditioned on.
+        max_rejected: share of the training split that may be rejected; more is a mistake more often than not.
     """
 
     elements: tuple[str, ...] | None = None
@@ -55,8 +56,10 @@ class EncodeSettings:
     coordinates: Literal["fractional", "cartesian"] = "fractional"
     lattice_lengths: Literal["log", "per_atom", "volume", "raw"] = "log"
     properties: tuple[str, ...] = ()
+    max_rejected: float = 0.5
 
     def __post_init__(self) -> None:
+        _within(self, 0, 1, "max_rejected")
         _distinct(self, "properties")
         if taken := set(self.properties) & set(CRYSTAL_CONDITIONS):
             raise ValueError(f"properties cannot hold {min(taken)!r}: conditions of that name come from the crystal")

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 
 from unimat.checked_csv import FILES
+from unimat.errors import UserError
 from unimat.files import write_json
 from unimat.model import backend, devices, losses, networks
 from unimat.model.augmentation import Batch, augmented, rotations
@@ -56,6 +57,16 @@ CONDITION_STREAM = 2**31 - 1  # folded in, so that the streams above are what th
 EXPLODED = 1e4
 
 
+def refuse_larger_batch(batch_size: int, n_crystals: int) -> None:
+    """Raise UserError if one step would see a crystal twice."""
+    if batch_size > n_crystals:
+        usual = 2 ** max(int(n_crystals // 4).bit_length() - 1, 0)
+        raise UserError(
+            f"train.batch_size is {batch_size} crystals, and the training split has {n_crystals}; give a batch of at"
+            f" most {n_crystals}, such as {usual}"
+        )
+
+
 def train(
     encoded: str | Path,
     model_settings: ModelSettings,
@@ -88,6 +99,7 @@ def train(
     start = start_of(settings, model_settings, read_encoding(encoded))
     encoding = start.encoding
     splits = {name: EncodedSplit(encoded, name) for name in ("train", "val")}
+    refuse_larger_batch(settings.batch_size, len(splits["train"]))
     data = {name: split.content for name, split in splits.items()}
     network = networks.build(model_settings, encoding)
     sizes = Sizes.of(splits["train"]) if model_settings.network == "compact" else None

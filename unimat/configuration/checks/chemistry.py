@@ -43,7 +43,7 @@ def formula(text: str, where: str) -> tuple[Counts, list[str]]:
     try:
         return parsed(text), []
     except UserError as error:
-        return {}, [f"{where}: {error}"]
+        return {}, [f"{where}: {str(error).removeprefix('composition: ')}"]
 
 
 def listed(path: str, where: str) -> tuple[list[tuple[int, str, Counts, str]], list[str]]:

@@ -23,7 +23,8 @@ def mistakes(configuration: Configuration) -> Iterator[str]:
         own = configuration.changed("hull", name).get("known", [])
         known |= {f"hull.by_set.{name}.known[{index}]": path for index, path in enumerate(own)}
     for key, path in {**brought, **known}.items():
-        yield from missing(key, path)
+        if _unfit(path) is None:
+            yield from missing(key, path)
     for key in ("relax", "metrics"):
         yield from _cache(f"{key}.cache", configuration.section(key).get("cache"))
 

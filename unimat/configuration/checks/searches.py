@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from unimat.configuration.checks import chemistry
+from unimat.configuration.checks.files import references_of
 from unimat.configuration.configuration import Configuration
 from unimat.configuration.sections import options_of
 from unimat.errors import UserError
@@ -12,6 +13,11 @@ from unimat.settings import load_settings
 
 
 def mistakes(configuration: Configuration) -> Iterator[str]:
+    """What no search would find, of structures or of reference phases."""
+    for key, reference in references_of(configuration).items():
+        for part in reference.parts.values():
+            for system in part.chemical_systems:
+                yield from chemistry.elements(f"{key}.chemical_systems {system!r}", system.split("-"))
     for name in configuration.sets_from("airss"):
         own = configuration.sets[name]
         try:
