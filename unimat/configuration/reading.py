@@ -13,12 +13,14 @@ from typing import Any
 import yaml
 
 from unimat.configuration import checks
-from unimat.configuration.checks import machine
+from unimat.configuration.checks import data, machine
 from unimat.configuration.configuration import Configuration
 from unimat.configuration.schema import Path_, checked
 from unimat.configuration.sections import OF_FETCH, SECTION_OF_ORIGIN, SETTINGS, options_of
 from unimat.errors import UserError
+from unimat.materials.ingest_settings import IngestSettings
 from unimat.model.faithful import FAITHFUL, faithful_section
+from unimat.model.own_data import wants_recipe, with_recipe
 from unimat.settings import load_settings
 from unimat.strict_yaml import Document, Scalar, read_document, read_text
 
@@ -127,12 +129,25 @@ def _read(values: dict[str, Any], scalars: Mapping[Path_, Scalar]) -> tuple[Conf
     mistakes += wrong
     if sound.get("faithful"):
         mistakes += _fill_faithful(sound)
+    if wants_recipe(sound):
+        sound = with_recipe(sound, _most_in_training(sound))
     settings, unsound = _settings(sound)
     mistakes += unsound
     configuration = Configuration(sound, settings, frozenset(broken))
     if "sets" in sound or "sets" not in given:  # without the sheet, say, every name of a set would be unknown
         mistakes += checks.mistakes(configuration)
     return configuration, list(dict.fromkeys(mistakes))
+
+
+def _most_in_training(values: dict[str, Any]) -> int | None:
+    """Most crystals that the training split can have; None where its source is not there, or is not sound."""
+    try:
+        settings = load_settings(IngestSettings, options_of(values, "dataset"), "dataset")
+    except UserError:
+        return None
+    if not all(path.exists() for path in data.sources(settings).values()):
+        return None
+    return data.most_in_training(settings)[0]
 
 
 def _fill_faithful(values: dict[str, Any]) -> list[str]:
