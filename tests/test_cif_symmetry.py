@@ -106,6 +106,17 @@ HALL, ALT = "_space_group_name_Hall", "_space_group_name_H-M_alt"
         (RUTILE, ["_space_group_name_Schoenflies 'D4h^14'"], "symmetry_unclear"),
         (RUTILE, ["_parent_space_group.IT_number 136"], "symmetry_unclear"),
         (RUTILE, ["_space_group_magn.number_BNS 136.499"], "symmetry_unclear"),
+        (RUTILE, ["_magnetic_space_group_standard_name_BNS 'P4_2/mnm'"], "symmetry_unclear"),
+        (RUTILE, ["_space_group_name_HM 'P 42/m n m'"], "O4 Ti2"),
+        (RUTILE, [f"{HM} 'P 42/m n m (136)'"], "O4 Ti2"),
+        (RUTILE, [f"{HM} 'P 42/m n m (137)'"], "symmetry_unclear"),
+        (RUTILE, [operations("x,y,z", "-x,-y,z", tag="_magnetic_symop_xyz")], "symmetry_unclear"),
+        (
+            RUTILE,
+            [operations("x,y,z", "-x,-y,z"), operations("x,y,z", tag="_space_group_symop_operation_xyz")],
+            "symmetry_unclear",
+        ),
+        (RUTILE, [operations("x,y,z,+1", "x,y,z+1/2,-1", tag="_space_group_symop_magn_centering.xyz")], "O2 Ti2"),
         # No symmetry at all, and a formula that says there is some.
         (RUTILE, ["_chemical_formula_sum 'Ti2 O4'"], "contradicts_source"),
         (RUTILE, ["_chemical_formula_sum 'Ti O'", "_cell_formula_units_Z 2"], "contradicts_source"),

@@ -13,14 +13,14 @@ import numpy as np
 from pymatgen.core import Element
 
 from unimat.materials.readers.cif.document import Block
-from unimat.materials.readers.cif.formula import Formula, formula_of
+from unimat.materials.readers.cif.formula import Formula, stated_formula
 from unimat.periodic_table import SYMBOLS
 
 VOLUME_WITHIN = 0.02  # of the volume; angles in whole degrees change it by as much
 DENSITY_WITHIN = 0.1  # of the density; enough to tell half or twice the atoms
 _DALTON = 1.66053907  # g/cm^3 of one Da in one Å^3
 _TRIVIAL = frozenset({"1", "", "?", "."})
-_FORMULA, _UNITS, _VOLUME = "_chemical_formula_sum", "_cell_formula_units_z", "_cell_volume"
+_UNITS, _VOLUME = "_cell_formula_units_z", "_cell_volume"
 _DENSITY = "_exptl_crystal_density_diffrn"
 
 
@@ -94,9 +94,8 @@ class Claims:
 
     @classmethod
     def of(cls, block: Block, multiplicities: Sequence[str]) -> "Claims":
-        text = block.first(_FORMULA)
         units, volume, density = (_positive(block.first(tag)) for tag in (_UNITS, _VOLUME, _DENSITY))
-        return cls(formula_of(text) if text else None, units, volume, density, multiplicities)
+        return cls(stated_formula(block), units, volume, density, multiplicities)
 
     def verdict(self, contents: Contents) -> Verdict:
         """How `contents` stand with these claims, and why not if they do not."""
@@ -105,7 +104,7 @@ class Claims:
             return Verdict(Standing.CONTRADICTED, reason)
         made = self.formula.units(contents.counts) if self.formula else None
         if self.formula and made is None:
-            reason = f"the cell holds {contents.text}, {_FORMULA} says {self.formula.text}"
+            reason = f"the cell holds {contents.text}, the formula says {self.formula.text}"
             return Verdict(Standing.CONTRADICTED, reason)
         return self._of_number(contents, made)
 
@@ -129,7 +128,7 @@ class Claims:
             return None
         if any(_within(self.units, made, times) for times in self.formula.countings):
             return ""
-        return f"{_FORMULA} says {self.formula.text}, and Z is {self.units:g}"
+        return f"the formula says {self.formula.text}, and Z is {self.units:g}"
 
     def _of_multiplicities(self, contents: Contents) -> str | None:
         if contents.orbits is None:

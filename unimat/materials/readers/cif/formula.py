@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pymatgen.core import Composition
 
+from unimat.materials.readers.cif.document import Block
 from unimat.materials.readers.species import number_of
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
@@ -15,6 +16,7 @@ _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:\(\d+\))?"
 _ONE = re.compile(rf"([A-Za-z]{{1,2}})({_NUMBER})?")  # a word of the standard's form: Na4 Cl4
 _SPACED = re.compile(rf"{_ONE.pattern}(?:[\s,]+{_ONE.pattern})*")
 _RUN = re.compile(rf"([A-Z][a-z]?)({_NUMBER})?\s*")  # a piece of the usual form: Na4Cl4
+_TAGS = ("_chemical_formula_sum", "_chemical_formula_structural", "_chemical_formula_iupac", "_chemical_formula_moiety")
 _HYDROGEN = {"D": 1, "T": 1}
 _MOLECULES, _PEROXIDES = {"O", "N", "F", "Cl", "H"}, {"Li", "Na", "K", "Rb", "Cs", "H"}  # pymatgen's N2, Na2O2
 _LONGEST = 500
@@ -63,6 +65,12 @@ class Formula:
         low = max(count / self.amounts[number][1] for number, count in counts.items())
         high = min(count / self.amounts[number][0] for number, count in counts.items())
         return (low, high) if low <= high * (1 + 1e-9) else None
+
+
+def stated_formula(block: Block) -> Formula | None:
+    """The formula of a data block, None if it states none that can be read; that of the sum counts first."""
+    found = (formula_of(text) for tag in _TAGS if tag in block and (text := block.first(tag)))
+    return next((formula for formula in found if formula), None)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -27,7 +27,12 @@ _NAMES = (
 )
 _CODE = "_space_group_it_coordinate_system_code"
 # Names of the magnetic group, of the group that a magnetic one comes from, and of no setting.
-_FOREIGN = ("_space_group_magn_n", "_parent_space_group_", "_space_group_name_schoenflies")
+_FOREIGN = (
+    "_space_group_magn_n",
+    "_magnetic_space_group",
+    "_parent_space_group_",
+    "_space_group_name_schoenflies",
+)
 _MISSPELT = re.compile(r"_(symmetry_)?(space_?group)?(_?(name|symbol|number|it|int_tables|h-?m|alt))+")
 
 

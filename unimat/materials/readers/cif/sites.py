@@ -9,7 +9,7 @@ import numpy as np
 
 from unimat.errors import CrystalRejected
 from unimat.materials.readers.cif.document import Block, unquoted
-from unimat.materials.readers.cif.formula import formula_of
+from unimat.materials.readers.cif.formula import stated_formula
 from unimat.materials.readers.cif.labels import number_of_label, number_of_type
 from unimat.materials.readers.species import FULL_OCCUPANCY_WITHIN, number_of
 from unimat.periodic_table import ATOMIC_NUMBER
@@ -175,7 +175,7 @@ def _atomic_numbers(block: Block, types: Sequence[str], labels: Sequence[str]) -
 
 def _elements(block: Block) -> frozenset[int]:
     """Elements that the file says it holds, by its formula or its list of types; empty if it does not say."""
-    formula = formula_of(block.first("_chemical_formula_sum"))
+    formula = stated_formula(block)
     if formula:
         return frozenset(formula.amounts)
     return frozenset(number for each in block.column("_atom_type_symbol") if (number := number_of(each)))

@@ -1,6 +1,7 @@
 """The symmetry that a data block states: one group, or several that it may mean."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ _OPERATIONS = (
     "_symmetry_equiv_pos_as_xyz_",
 )
 _MAGNETIC, _CENTRING = "_space_group_symop_magn_operation_xyz", "_space_group_symop_magn_centering_xyz"
+_OTHER_OPERATIONS = re.compile("(symop|equiv_pos|symmetry_op).*(xyz|algebraic|matrix)")
 _AS_LISTED = Candidate("P 1", IDENTITY, to_confirm=True)
 
 
@@ -44,12 +46,15 @@ def symmetry_of(block: Block, lattice: np.ndarray) -> Symmetry:
     Raises:
         CrystalRejected: if an operation cannot be read, or nothing that is said of the group is understood.
     """
-    if _MAGNETIC in block:
+    if _MAGNETIC in block or _CENTRING in block:
         return Symmetry((Candidate("the magnetic operations", _magnetic(block)),))
     namings = namings_of(block)
     listed = _listed(block)
     if listed:
         return _of_operations(listed, namings, lattice)
+    foreign = next((tag for tag in block.tags if _OTHER_OPERATIONS.search(tag)), None)
+    if foreign:
+        raise CrystalRejected("symmetry_unclear", f"symmetry operations stand under {foreign}, which is not known")
     return _of_names(namings, lattice) if namings else _P1
 
 
@@ -65,7 +70,7 @@ def _listed(block: Block) -> Operations | None:
 def _magnetic(block: Block) -> Operations:
     """The magnetic operations without what they do to time, which moves no atom."""
     triplets, centring = (tuple(map(_without_time, block.column(tag))) for tag in (_MAGNETIC, _CENTRING))
-    operations = operations_of(triplets)
+    operations = operations_of(triplets or ("x,y,z",))
     return (operations_of(centring).times(operations) if centring else operations).completed
 
 
