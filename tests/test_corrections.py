@@ -183,6 +183,27 @@ def test_elements_and_alloys_without_adjustments_are_no_mixture(tmp_path):
     assert [row["correction_scheme"] for row in built.entries.table.to_pylist()] == [None] * 4 + ["MP2020"]
 
 
+def test_both_messages_lead_to_the_same_setting(tmp_path):
+    """Bare corrections beside MP2020's: whatever is set or left out, the remedy told is one that works."""
+    named = MaterialsProject2020Compatibility(check_potcar=False).process_entry(
+        ComputedEntry("NaCl", -6.0, parameters=PLAIN, entry_id="a")
+    )
+    entries = [named.as_dict(), *old_form(("b", "Li2O", -0.7))]
+    for settings in ({}, {"corrections": "mine"}, {"corrections": "none"}):
+        with pytest.raises(UserError, match="set it to MP2020"):
+            made(tmp_path / "both.json", entries, **settings)
+    built = made(tmp_path / "both.json", entries, corrections="MP2020")
+    assert built.entries.energies == pytest.approx([-3.307, -5.0 - 0.7 / 3])
+
+
+def test_an_entry_that_is_broken_inside_is_lost_with_its_reason(tmp_path):
+    good = ComputedEntry("NaCl", -6.0, parameters=PLAIN, entry_id="a").as_dict()
+    strange = good | {"entry_id": "b", "correction": "much", "data": [1], "parameters": None}
+    built = made(tmp_path / "two.json", [good, strange], corrections="mine")
+    assert [each["entry_id"] for each in built.details["lost"]] == ["b"]
+    assert "with a correction that is no number' is no number" in built.details["lost"][0]["reason"]
+
+
 def test_another_name_than_the_entries_own_is_refused(tmp_path):
     entry = MaterialsProject2020Compatibility(check_potcar=False).process_entry(
         ComputedEntry("NaCl", -6.0, parameters=PLAIN, entry_id="a")

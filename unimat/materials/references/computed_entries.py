@@ -131,14 +131,14 @@ def _schemes(kept: Sequence[Given], settings: SourceSettings, where: str) -> lis
         if said - {settings.corrections}:
             raise UserError(
                 f"hull.reference.corrections is {settings.corrections!r}, but entries of {where} carry"
-                f" {', '.join(sorted(map(str, said)))}; leave the key out to take them as they are"
+                f" {', '.join(sorted(map(str, said)))}; {_remedy(said)}"
             )
         return [settings.corrections] * len(kept)
     if unnamed := [each for each in kept if each.scheme == UNNAMED]:
         raise UserError(
             f"hull.reference.corrections is missing: {len(unnamed)} of {len(kept)} entries of {where}, such as"
-            f" {_named(unnamed[0])}, carry a correction that names no scheme; set it to {mp.MP2020} or a name of your"
-            " own, which then holds for all entries of the file"
+            f" {_named(unnamed[0])}, carry a correction that names no scheme; {_remedy(said)}, which then holds for all"
+            " entries of the file"
         )
     if said:
         return _beside_corrected(kept, said, where)
@@ -150,6 +150,13 @@ def _schemes(kept: Sequence[Given], settings: SourceSettings, where: str) -> lis
         )
     uncorrected = {id(each) for each in open_ones}
     return [mp.NONE if id(each) in uncorrected else None for each in kept]
+
+
+def _remedy(said: set[str | None]) -> str:
+    """The value of hull.reference.corrections with which the entries are taken as they are."""
+    if len(said) > 1:
+        return "take the entries of one scheme"
+    return f"set it to {next(iter(said))}" if said else f"set it to {mp.MP2020} or a name of your own"
 
 
 def _beside_corrected(kept: Sequence[Given], said: set[str | None], where: str) -> list[str | None]:

@@ -40,18 +40,22 @@ class Given:
 
 def given(entry: Mapping[str, Any], key: str) -> Given:
     """What a dict of pymatgen's says; `key` is its id if it has none."""
-    data, parameters = entry.get("data") or {}, entry.get("parameters") or {}
+    data, parameters = (each if isinstance(each := entry.get(name), Mapping) else {} for name in ("data", "parameters"))
     own = str(entry.get("entry_id") or entry.get("name") or entry.get("attribute") or key)
     run_type = parameters.get("run_type") or data.get("run_type")
     run_type = getattr(run_type, "value", run_type)  # emmet's enumeration
     tells = entry.get("@class") != "PDEntry"
     adjustments = entry.get("energy_adjustments") or []
-    correction = (sum(map(_value, adjustments)) or float(entry.get("correction") or 0.0)) if tells else None
+    energy = entry.get("energy")
+    try:
+        correction = (sum(map(_value, adjustments)) or float(entry.get("correction") or 0.0)) if tells else None
+    except (TypeError, ValueError, KeyError):
+        correction, energy = 0.0, f"{energy} with a correction that is no number"
     return Given(
         # Alexandria's ids are called mat_id.
         entry_id=str(data.get("material_id") or data.get("mat_id") or own.removesuffix(f"-{run_type}")),
         formula=entry.get("composition"),
-        energy=_total(entry.get("energy"), correction),
+        energy=_total(energy, correction),
         correction=correction,
         scheme=_scheme(adjustments) if correction else None,
         version=_version(adjustments),
