@@ -7,9 +7,10 @@ shared pages counted once) is sampled. `draws` repeats CDVAE's draw of 1,000 val
 of either side, in CPU seconds, and on made-up ones of eight elements that smact cannot finish. `energy` adds CHGNet's
 energies of both sides, and is left out unless named, as it takes longer than all the others.
 
-Two sources have published numbers for this set. `PUBLISHED` are the targets; `NOTEBOOK` is what the evaluation of
-those who released the file printed: the WyckoffTransformer repository, research_notebooks/cdvae_metrics.ipynb at commit
-55a851f, unfiltered, whole sets (what it calls recall is a share of the 10,000 generated, COV-P here).
+Two sources have published numbers for this set. `NOTEBOOK` is what the evaluation of those who released the file
+printed: the WyckoffTransformer repository, research_notebooks/cdvae_metrics.ipynb at commit 55a851f, unfiltered, whole
+sets (what it calls recall is a share of the 10,000 generated, COV-P here). `PUBLISHED` is a table elsewhere, whose
+coverage is of the valid crystals alone, recall and precision exchanged: the case `valid` computes it.
 
 Without UNIMAT_DATA_DIR, the folder of published data, there is nothing to measure, and it says so. Each case that is
 named in --cases runs alone; --work keeps the cache and the summaries, so that cases may run one by one.
@@ -39,10 +40,16 @@ from tqdm import tqdm
 
 from unimat.materials.ingest import read_crystals
 from unimat.materials.metrics import distributions, validity
+from unimat.materials.metrics.coverage import cdvae_coverage, nearest
+from unimat.materials.metrics.fingerprints import Fingerprints
 from unimat.materials.metrics.magpie import composition, reduced
+from unimat.materials.metrics.prints import Prints
+from unimat.materials.metrics.verdicts import Work
+from unimat.materials.metrics_settings import MetricsSettings
 
 GENERATED, TEST = "generated/diffcsp_mp_20/DiffCSP_mp_20.pt", "mp_20/test.feather"
-PUBLISHED = {"structure valid": 1.0, "composition valid": 0.832, "COV-R": 0.9982, "COV-P": 0.9951}
+PUBLISHED = {"structure valid": 1.0, "composition valid": 0.832}
+PUBLISHED_OF_VALID = {"COV-R": 0.9951, "COV-P": 0.9982}  # under each other's names there
 PUBLISHED_DISTANCES = {"density": 0.3508, "n_elements": 0.3466}
 NOTEBOOK = {"composition valid": 0.8322, "COV-P": 0.9976}
 NOTEBOOK_DISTANCES = {"density": 0.351324, "n_elements": 0.346054}
@@ -51,7 +58,8 @@ TOLERANCE, TOLERANCE_OF_DISTANCES = 0.002, 0.01
 COLD_SECONDS, CACHED_SECONDS, MEMORY_MIB = 15 * 60, 60, 4096
 SPEED_UP = 20
 N_DRAWS, N_COMPOSITIONS, N_MANY, N_ELEMENTS = 20, 1500, 200, 8
-CASES = ("cold", "cached", "itself", "draws", "composition", "energy")
+FOUR_DIGITS = 5e-5
+CASES = ("cold", "cached", "valid", "itself", "draws", "composition", "energy")
 
 
 def peak_of_tree(pid: int, stop: threading.Event, peak: list[float]) -> None:
@@ -115,17 +123,19 @@ def cold(data: Path, work: Path) -> Iterator[Figure]:
     yield from costs("cold", summary, COLD_SECONDS)
     for part in ("cdvae", "strict"):
         rates, coverage = summary[part]["rates"], summary[part]["coverage"]
-        found = dict(
-            zip(PUBLISHED, (rates["structure_valid"], rates["composition_valid"], coverage["cov_recall"],
-                            coverage["cov_precision"]), strict=True)
-        )  # fmt: skip
+        found = {
+            "structure valid": rates["structure_valid"],
+            "composition valid": rates["composition_valid"],
+            "COV-R": coverage["cov_recall"],
+            "COV-P": coverage["cov_precision"],
+        }
         for name, entry in found.items():
-            if part == "cdvae":
+            if part == "cdvae" and name in PUBLISHED:
                 yield from near(f"{name}, cdvae", entry["rate"], PUBLISHED[name], TOLERANCE)
-                if name in NOTEBOOK:
-                    yield equal(f"{name}, cdvae", entry["rate"], NOTEBOOK[name])
             else:
-                yield Figure(f"{name}, strict", entry["rate"], "of 1")
+                yield Figure(f"{name}, {part}", entry["rate"], "of 1")
+            if part == "cdvae" and name in NOTEBOOK:
+                yield equal(f"{name}, cdvae", entry["rate"], NOTEBOOK[name])
     yield Figure("crystals without a fingerprint", sum(summary["fingerprints"]["n_without"].values()), "crystals")
 
 
@@ -134,6 +144,22 @@ def cached(data: Path, work: Path) -> Iterator[Figure]:
         say("the cache is empty: filling it first")
         evaluated(work, "cold", data / GENERATED, data / TEST)
     yield from costs("cached", evaluated(work, "cached", data / GENERATED, data / TEST), CACHED_SECONDS)
+
+
+def valid(data: Path, work: Path) -> Iterator[Figure]:
+    """Coverage of and by the valid crystals alone; fingerprints come from the cache, if it has them."""
+    crystals, reference = read_crystals(data / GENERATED)[0], read_crystals(data / TEST)[0]
+    settings = MetricsSettings()
+    prints = Prints.of(crystals, reference, len(crystals), settings, Work(2, work / "cache", settings.max_seconds))
+    ok = np.array([validity.formula_failure(reduced(each.atomic_numbers)) is None for each in crystals])
+    ours = prints.generated
+    failures = [failure for failure, kept in zip(ours.failures, ok, strict=True) if kept]
+    generated = Fingerprints(ours.structure[ok], ours.composition[ok], failures)
+    of_theirs, of_ours = nearest(generated, prints.reference, settings.coverage_cutoffs)
+    found = cdvae_coverage(of_theirs, of_ours, settings.coverage_cutoffs, int(ok.sum()))
+    for name, key in (("COV-R", "cov_recall"), ("COV-P", "cov_precision")):
+        rate = found[key]["rate"]
+        yield from near(f"{name} of the valid alone, cdvae", rate, PUBLISHED_OF_VALID[name], FOUR_DIGITS)
 
 
 def itself(data: Path, work: Path) -> Iterator[Figure]:
@@ -217,7 +243,7 @@ def main() -> None:
     folder = os.environ.get("UNIMAT_DATA_DIR")
     if not folder:
         sys.exit(f"set UNIMAT_DATA_DIR to a folder that holds {GENERATED} and {TEST}")
-    runs = dict(zip(CASES, (cold, cached, itself, draws, composition_rule, energy), strict=True))
+    runs = dict(zip(CASES, (cold, cached, valid, itself, draws, composition_rule, energy), strict=True))
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as scratch:
         work = args.work or Path(scratch)
