@@ -18,9 +18,13 @@ from unimat.materials.readers.literals import evaluated
 from unimat.materials.readers.species import FULL_OCCUPANCY_WITHIN
 
 _PERIODIC = frozenset({"pbc", "periodic", "periodic_boundary_conditions", "dimension_types", "nperiodic_dimensions"})
-_OCCUPANCY = re.compile(r"(atom_|atomic_|partial_|site_|atom_site_)?(occu|occupancy|occupancies)|site_occ")
+_OCCUPANCY = re.compile(
+    r"(atom_|atomic_|partial_|site_|atom_site_)?(occu|occupancy|occupancies|occupation)"
+    r"|site_occ|site_occupancy_factor|occ|sof"
+)
+_LISTS = frozenset({"occ", "sof"})  # of one number these may mean anything
 _ORDERED = frozenset({"is_ordered"})
-_FEATURES = frozenset({"structure_features"})  # OPTIMADE's list of all that makes a structure no ordered crystal
+_FEATURES = frozenset({"structure_features", "assemblies"})  # OPTIMADE's lists of what makes no ordered crystal
 _MISSING = frozenset({"unknown_positions", "site_attachments", "implicit_atoms"})  # of these the ones without places
 _KIND = frozenset({"config_type"})  # in training sets of force fields
 _ALL = _PERIODIC | _ORDERED | _FEATURES | _KIND
@@ -57,7 +61,7 @@ def check_ordered(stated: Mapping[str, Any]) -> None:
             raise CrystalRejected(reason, f"{name} is {_said(_listed(value))}: not an ordered crystal")
         elif plain in _ORDERED and _flag(value) is False:
             raise CrystalRejected("partial_occupancy", f"{name} is {_said(value)}")
-        elif plain not in _ALL:
+        elif plain not in _ALL and (plain not in _LISTS or isinstance(value, list | tuple | np.ndarray)):
             _check_full(name, value)
 
 
