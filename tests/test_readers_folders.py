@@ -60,6 +60,15 @@ def test_the_check_of_a_configuration_counts_what_links_lead_to(linked):
     (linked / "up").symlink_to("real")
     (linked / ".hidden.cif").write_text(CIFS["si"])
     assert heads.crystals(linked) == 6
+    (linked / "many.res").write_text("TITL a\nTITL b\n")
+    (linked / "two.cif").write_text(CIFS["si"] + CIFS["nacl"])
+    assert heads.crystals(linked) == 10
+    with zipfile.ZipFile(linked / "a.zip", "w") as archive:
+        for name in ("many.res", "two.cif", "._two.cif", "notes.txt"):
+            archive.writestr(name, (linked / name).read_text() if (linked / name).exists() else "")
+    assert heads.crystals(linked / "a.zip") == 4
+    (linked / "packed.cif.gz").write_bytes(gzip.compress(CIFS["si"].encode()))
+    assert heads.crystals(linked) is None  # to say how many it holds, it would have to be read
 
 
 def test_each_file_is_read_once_and_cycles_end(linked, caplog):

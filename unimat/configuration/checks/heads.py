@@ -2,6 +2,7 @@
 
 import bz2
 import csv
+import functools
 import gzip
 import lzma
 import os
@@ -57,7 +58,7 @@ def crystals(path: Path) -> int | None:
             return pq.read_metadata(path).num_rows
         if name.endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
-                return sum(bool(STRUCTURE.search(each)) for each in archive.namelist()) or None
+                return _members(archive)
         if name.endswith((".csv", ".csv.gz", ".csv.bz2", ".csv.xz")) and path.stat().st_size <= MOST_BYTES:
             with _text(path) as stream:
                 return max(sum(1 for row in csv.reader(stream) if row) - 1, 0)
@@ -72,16 +73,35 @@ def _text(path: Path) -> IO[str]:
 
 
 def _files(folder: Path) -> int | None:
-    """Crystals in a folder's files; a CIF file of several blocks is several crystals."""
+    """Crystals in a folder's files."""
     total = 0
     for index, path in enumerate(_walk(folder)):
         if index >= MOST_FILES:
             return None
-        if not STRUCTURE.search(path.name):
-            continue
-        is_cif = path.suffix.lower() == ".cif"
-        total += max(len(re.findall(rb"^data_", path.read_bytes(), re.MULTILINE | re.IGNORECASE)), 1) if is_cif else 1
+        if STRUCTURE.search(path.name):
+            found = _structures(path.name, path.read_bytes)
+            if found is None:
+                return None
+            total += found
     return total or None
+
+
+def _members(archive: zipfile.ZipFile) -> int | None:
+    """Crystals in a zip's files."""
+    files = [each for each in archive.infolist() if STRUCTURE.search(each.filename) and "/." not in f"/{each.filename}"]
+    if len(files) > MOST_FILES or sum(each.file_size for each in files) > MOST_BYTES:
+        return None
+    counts = [_structures(each.filename, functools.partial(archive.read, each)) for each in files]
+    return None if None in counts else sum(filter(None, counts)) or None
+
+
+def _structures(name: str, read: Callable[[], bytes]) -> int | None:
+    """Crystals in one file, by the blocks of a CIF and the titles of a .res; None of a compressed one."""
+    plain = name.lower()
+    if plain.endswith(tuple(OPENERS)):
+        return None
+    mark = rb"^data_" if plain.endswith((".cif", ".mcif")) else rb"^[ \t]*TITL\b" if plain.endswith(".res") else None
+    return max(len(re.findall(mark, read(), re.MULTILINE | re.IGNORECASE)), 1) if mark else 1
 
 
 def _walk(folder: Path) -> Iterator[Path]:
