@@ -9,7 +9,7 @@ import unimat
 import unimat.materials
 
 ACCELERATOR = {"jax", "flax", "optax", "orbax", "jaxlib"}
-FOUNDATION = ["errors", "files", "settings", "crystal_table", "periodic_table"]
+FOUNDATION = ["errors", "files", "settings", "crystal_table", "periodic_table", "formulas"]
 MATERIALS = {"pymatgen", "ase", "gemmi", "scipy", "pandas", "spglib", "matplotlib", "jinja2", "smact", "matminer"}
 
 

@@ -39,6 +39,14 @@ def test_atoms_that_feel_no_other_have_not_converged(structure):
     assert outcome.initial_energy_per_atom == pytest.approx(3.51, abs=0.01)  # EMT's cohesive energy of copper
 
 
+def test_atoms_at_the_edge_of_the_cutoff_are_bound_by_nothing():
+    """Forces vanish by symmetry and the stress is below the limit, 3.5 eV/atom above copper."""
+    outcome = relaxed(fcc(8.1).get_primitive_structure())
+    assert outcome.failure.startswith("its atoms are bound by ")
+    assert "the nearest are 5.73 Å apart, at the edge of the force field's cutoff" in outcome.failure
+    assert not outcome.converged
+
+
 def test_one_lone_atom_beside_others_is_found():
     box, d = Lattice.cubic(18.0), 2.2 / 18
     outcome = relaxed(Structure(box, ["Cu", "Cu", "Ag"], [[0, 0, 0], [0, 0, d], [0.5, 0.5, 0.5]]))

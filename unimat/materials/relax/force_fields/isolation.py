@@ -14,6 +14,10 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 NOTHING = 1e-6  # eV/Å; of smooth cutoffs at their very edge, too
 NEAR = 2.5  # Å; no force field's cutoff is shorter
+REACH = 10.0  # Å; no force field's cutoff is longer
+WIDE = 4.5  # Å; nearer atoms are no edge of a cutoff, and few solids have their nearest further (caesium: 5.3)
+APART = 15.0  # Å
+BINDING = 1e-3  # eV/atom; solid neon has 0.02
 DISPLACEMENT = 0.005  # Å, of each atom along each axis, in the mean square; larger ones bring atoms into reach
 
 
@@ -29,10 +33,10 @@ def unfelt(structure: Structure, forces: np.ndarray, calculator: Any) -> str | N
     if not len(suspects):
         return None
     alone = suspects[_pulls(structure, calculator, 1)[suspects] < NOTHING] if len(structure) > 1 else suspects
-    if len(alone):  # an atom among none but its own images feels nothing until they move apart
+    if len(alone) and _own_image(structure) < REACH:  # an atom among its own images feels them once they move apart
         alone = alone[_pulls(structure, calculator, 2)[alone] < NOTHING]
     if not len(alone):
-        return None
+        return _unbound(structure, calculator) if len(suspects) == len(structure) else None
     symbols = Counter(structure[int(index)].specie.symbol for index in alone)
     named = " ".join(f"{symbol}{count}" for symbol, count in symbols.items())
     return (
@@ -49,13 +53,43 @@ def _pulls(structure: Structure, calculator: Any, times: int) -> np.ndarray:
     return np.asarray(np.linalg.norm(atoms.get_forces()[: len(structure)], axis=1))
 
 
+def _unbound(structure: Structure, calculator: Any) -> str | None:
+    """That atoms at the very edge of the cutoff gain nothing by being together, if so."""
+    nearest = float(_nearest(structure).min())
+    if nearest < WIDE:
+        return None
+    apart = structure.copy()
+    apart.scale_lattice(structure.volume * (APART / nearest) ** 3)
+    try:
+        energies = [_energy(each, calculator) / len(structure) for each in (structure, apart)]
+    except Exception:  # some calculators cannot do without neighbours; then nothing is known
+        return None
+    binding = energies[1] - energies[0]
+    if abs(binding) > BINDING:
+        return None
+    return (
+        f"its atoms are bound by {1000 * binding:.2g} meV/atom: the nearest are {nearest:.3g} Å apart, at the edge of"
+        " the force field's cutoff, so that nothing moves them"
+    )
+
+
+def _energy(structure: Structure, calculator: Any) -> float:
+    atoms: Any = AseAtomsAdaptor.get_atoms(structure, msonable=False)
+    atoms.calc = calculator
+    return float(atoms.get_potential_energy())
+
+
 def _nearest(structure: Structure) -> np.ndarray:
     """(n,) distance from each atom to its nearest neighbour, its own images included, Å."""
     distances = structure.distance_matrix
     np.fill_diagonal(distances, np.inf)
+    return np.minimum(distances.min(axis=1), _own_image(structure))
+
+
+def _own_image(structure: Structure) -> float:
+    """Distance between an atom and its nearest image, Å."""
     reduced = structure.lattice.get_lll_reduced_lattice()
-    own = min(np.linalg.norm(vector) for vector in _shortest(reduced.matrix))
-    return np.minimum(distances.min(axis=1), own)
+    return float(min(np.linalg.norm(vector) for vector in _shortest(reduced.matrix)))
 
 
 def _shortest(matrix: np.ndarray) -> np.ndarray:
