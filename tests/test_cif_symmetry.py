@@ -111,6 +111,8 @@ HALL, ALT = "_space_group_name_Hall", "_space_group_name_H-M_alt"
         (RUTILE, [f"{HM} 'P 42/m n m (136)'"], "O4 Ti2"),
         (RUTILE, [f"{HM} 'P 42/m n m (137)'"], "symmetry_unclear"),
         (RUTILE, [operations("x,y,z", "-x,-y,z", tag="_magnetic_symop_xyz")], "symmetry_unclear"),
+        (RUTILE, ["_symmetry_equiv_pos_as_xyz ?", f"{HM} 'P 42/m n m'"], "O4 Ti2"),
+        (RUTILE, ["_space_group_symop_magn_operation.xyz ?", f"{HM} 'P 42/m n m'"], "O4 Ti2"),
         (
             RUTILE,
             [operations("x,y,z", "-x,-y,z"), operations("x,y,z", tag="_space_group_symop_operation_xyz")],
@@ -180,6 +182,8 @@ def test_magnetic_operations_move_atoms_whatever_they_do_to_time(tag, centring):
     crystal = crystal_of_cif(text, "x")
     assert crystal.atomic_numbers.tolist() == [25, 25, 9, 9]
     np.testing.assert_allclose(crystal.frac_coords[1], [0, 0, 0.5])
+    part = operations(*MAGNETIC[:3], tag=tag)
+    assert read(cif("4.87 4.87 3.3 90 90 90", sites, *named, part)) == "symmetry_unclear"
     fifths = operations(*(f"x,y,z+{n}/5,{'+-'[n % 2]}1" for n in range(5)), tag=centring)
     assert read(cif("4 4 15 90 90 90", "Mn1 Mn 0 0 0", operations("x,y,z,+1", tag=tag), fifths)) == "Mn5"
 

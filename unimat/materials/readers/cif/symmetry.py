@@ -46,13 +46,13 @@ def symmetry_of(block: Block, lattice: np.ndarray) -> Symmetry:
     Raises:
         CrystalRejected: if an operation cannot be read, or nothing that is said of the group is understood.
     """
-    if _MAGNETIC in block or _CENTRING in block:
-        return Symmetry((Candidate("the magnetic operations", _magnetic(block)),))
+    if any(block.column(_MAGNETIC)) or any(block.column(_CENTRING)):
+        return _of_magnetic(block)
     namings = namings_of(block)
     listed = _listed(block)
     if listed:
         return _of_operations(listed, namings, lattice)
-    foreign = next((tag for tag in block.tags if _OTHER_OPERATIONS.search(tag)), None)
+    foreign = next((tag for tag in block.tags if _OTHER_OPERATIONS.search(tag) and any(block.column(tag))), None)
     if foreign:
         raise CrystalRejected("symmetry_unclear", f"symmetry operations stand under {foreign}, which is not known")
     return _of_names(namings, lattice) if namings else _P1
@@ -67,11 +67,15 @@ def _listed(block: Block) -> Operations | None:
     return lists[0] if lists else None
 
 
-def _magnetic(block: Block) -> Operations:
+def _of_magnetic(block: Block) -> Symmetry:
     """The magnetic operations without what they do to time, which moves no atom."""
     triplets, centring = (tuple(map(_without_time, block.column(tag))) for tag in (_MAGNETIC, _CENTRING))
     operations = operations_of(triplets or ("x,y,z",))
-    return (operations_of(centring).times(operations) if centring else operations).completed
+    listed = operations_of(centring).times(operations) if centring else operations
+    if len(listed.completed) == len(listed):
+        return Symmetry((Candidate("the magnetic operations", listed),))
+    doubt = f"{len(listed)} magnetic operations are listed, of a group of {len(listed.completed)}"
+    return Symmetry((Candidate("the group of the magnetic operations", listed.completed, to_confirm=True),), doubt)
 
 
 def _without_time(triplet: str) -> str:
