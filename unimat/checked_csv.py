@@ -58,5 +58,6 @@ def rows_of(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
 def _listed(path: Path) -> str | None:
     """What `training.json` beside a file says its SHA-256 is; None where it says nothing."""
     about = path.parent / LISTED_IN
-    files = read_json(about).get(FILES, {}) if about.is_file() else {}
-    return files.get(path.name)
+    training = read_json(about) if about.is_file() else {}
+    files = training.get(FILES) if isinstance(training, dict) else None
+    return files.get(path.name) if isinstance(files, dict) else None

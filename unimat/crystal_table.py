@@ -200,7 +200,10 @@ def _structure_arrays(crystals: Sequence[Crystal]) -> list[pa.Array]:
 
 def concatenate(tables: Sequence[CrystalTable]) -> CrystalTable:
     """One table of all rows; columns missing in some are null there; the first table's metadata stay."""
-    joined = pa.concat_tables([table.arrow for table in tables], promote_options="permissive")
+    try:
+        joined = pa.concat_tables([table.arrow for table in tables], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise UserError(f"the tables do not fit together ({error}); make them again with one version") from error
     _refuse_duplicates(joined.column("material_id").to_pylist())
     return CrystalTable(joined).with_metadata(**tables[0].metadata)
 

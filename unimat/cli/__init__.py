@@ -52,6 +52,8 @@ COMMANDS = {
 STORAGE = {
     errno.ENOSPC: "no space left on the disk: make room, or write elsewhere, and run the command again",
     errno.EDQUOT: "the disk quota is used up: make room, or write elsewhere, and run the command again",
+    errno.EFBIG: "the file would be larger than the limit of this system (ulimit -f): raise it, or write elsewhere",
+    errno.EIO: "the disk cannot be read or written: look into the system's log, and copy what must not be lost",
     errno.EROFS: "the disk is read-only: write elsewhere",
     errno.EACCES: "permission denied: check who owns the folder, or write elsewhere",
 }

@@ -10,7 +10,7 @@ import pandas as pd
 from unimat import checked_csv, crystal_table, parquet
 from unimat.crystal_table import CrystalTable, Rejected
 from unimat.errors import UserError
-from unimat.files import existing, read_json
+from unimat.files import existing, read_json, remedy
 from unimat.materials.reference import Reference
 from unimat.materials.reference import read as read_reference
 from unimat.strict_yaml import read_document
@@ -171,7 +171,12 @@ def _comparisons(folder: Path) -> list[Comparison]:
 
 
 def _json(path: Path) -> dict[str, Any] | None:
-    return read_json(path) if path.exists() else None
+    if not path.exists():
+        return None
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds no JSON mapping: it is another file than is needed here; {remedy(path)}")
+    return value
 
 
 def _table(path: Path) -> CrystalTable | None:
