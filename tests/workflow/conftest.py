@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from unimat.cli import _parse
+
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("stand_in.py")
 
@@ -85,6 +87,16 @@ class Run:
     def _path(self, stand_in: bool) -> str:
         folders = [str(self.folder / "bin")] if stand_in else []
         return os.pathsep.join([*folders, str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def arguments_of(words: list[str]) -> dict[str, Any]:
+    """Arguments of a call of `unimat` by name, paths as text; `out` is what it writes, a folder or a file.
+
+    Exits on a flag that the command does not know.
+    """
+    found = {name: str(each) if isinstance(each, Path) else each for name, each in vars(_parse(words)[1]).items()}
+    out = found.get("out") or found.get("out_file")
+    return found | ({"out": out} if out else {})
 
 
 def make_run(folder: Path) -> Run:

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.workflow.conftest import ROOT, Run
+from tests.workflow.conftest import ROOT, Run, arguments_of
 from tests.workflow.test_configuration import complaint, demo, read_configuration
 from tests.workflow.test_plan import planned_commands
-from unimat.cli import _parse
 from unimat.model.faithful import FAITHFUL
 
 FOLDER = ROOT / "config/ablation"
@@ -48,7 +47,7 @@ def test_the_faithful_variant_hands_the_papers_form_to_every_command(run: Run):
         "reproduction", "--dry-run", "--printshellcmds", "--configfile", str(BASE), str(FOLDER / "faithful.yaml")
     )
     assert done.returncode == 0, done.stdout
-    planned = [vars(_parse(command)) for command in planned_commands(done.stdout)]
+    planned = [arguments_of(command) for command in planned_commands(done.stdout)]
     encode = next(each for each in planned if "shard_rows" in each)
     train = next(each for each in planned if "model_settings" in each)
     assert json.loads(encode["settings"])["lattice_lengths"] == "raw"

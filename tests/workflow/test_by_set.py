@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.workflow.conftest import ROOT, Run
+from tests.workflow.conftest import ROOT, Run, arguments_of
 from tests.workflow.test_configuration import complaint, demo, read_configuration
 from tests.workflow.test_plan import planned_commands
-from unimat.cli import _parse
 
 SETS = {
     "generated": {"from": "sample"},
@@ -54,7 +53,7 @@ def commands(run: Run, *arguments: str) -> dict[str, dict[str, dict[str, Any]]]:
     assert done.returncode == 0, done.stdout
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for command in planned_commands(done.stdout):
-        arguments_ = vars(_parse(command))
+        arguments_ = arguments_of(command)
         if "out" in arguments_:
             found.setdefault(command[0], {})[str(arguments_["out"])] = arguments_
     return found

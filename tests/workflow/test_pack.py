@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import Run, arguments_of
 from tests.workflow.test_plan import planned_commands
 from tests.workflow.test_pretrained_run import planned, shared  # noqa: F401
-from unimat.cli import _parse
 
 
 def test_a_run_is_packed_as_it_is_configured_and_held_against_that_when_it_comes_back(run: Run):
@@ -38,7 +37,7 @@ def test_a_shipped_model_is_packed_to_sample_with(run: Run, shared: Path):  # no
     run.write_config(pretrained="tiny", encode=None, model=None, train=None)
     done = run.snakemake("--dry-run", "--printshellcmds", "pack")
     assert done.returncode == 0, done.stdout
-    words = {words[0]: vars(_parse(words)) for words in planned_commands(done.stdout)}
+    words = {words[0]: arguments_of(words) for words in planned_commands(done.stdout)}
     assert str(words["pack"]["model"]) == "results/demo/model/model.npz"
     assert words["pack"]["encoded"] is None
     assert "encode" not in words

@@ -6,8 +6,7 @@ import shlex
 
 import pytest
 
-from tests.workflow.conftest import ROOT, Run
-from unimat.cli import _parse
+from tests.workflow.conftest import ROOT, Run, arguments_of
 
 CONFIGS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
 CHAIN = {"ingest", "encode", "train", "sample_set", "metrics_set", "relax_shard", "gather", "hull_set", "report"}
@@ -28,7 +27,7 @@ def test_a_configuration_plans_the_whole_chain_with_commands_that_exist(run: Run
     assert set(re.findall(r"^rule (\w+):", done.stdout, re.MULTILINE)) >= CHAIN
     assert len(commands) == sum(map(int, re.findall(r"^\w+ +(\d+)$", done.stdout.split("total")[0], re.MULTILINE))) - 2
     for command in commands:
-        arguments = vars(_parse(command))  # exits on a flag that the command does not know
+        arguments = arguments_of(command)  # exits on a flag that the command does not know
         for flag in ("settings", "model_settings"):
             assert isinstance(json.loads(arguments.get(flag) or "{}"), dict)
 
@@ -37,11 +36,11 @@ def test_further_references_are_built_by_name_and_judged_against_after_the_first
     (run.folder / "phases.json").write_text("[]", encoding="utf-8")
     references = {"again": {"kind": "set", "set": "test"}, "mine": {"kind": "entries", "path": "phases.json"}}
     run.write_config(hull={"references": references, "known": ["old.parquet"]})
-    (run.folder / "old.parquet").write_text("", encoding="utf-8")
+    (run.folder / "old.parquet").write_text("PAR1", encoding="utf-8")
     done = run.snakemake("--dry-run", "--printshellcmds")
     assert done.returncode == 0, done.stdout
     assert len(re.findall(r"^rule further_reference:", done.stdout, re.MULTILINE)) == 2
-    commands = [vars(_parse(command)) for command in planned_commands(done.stdout)]
+    commands = [arguments_of(command) for command in planned_commands(done.stdout)]
     built = {
         str(each["out"]): each for each in commands if "relaxed" in each and "processes" in each and "set" not in each
     }
@@ -107,7 +106,9 @@ def test_a_sheet_of_sets_stands_for_the_mapping(run: Run):
 
 def test_sets_of_every_origin_and_a_custom_dataset(run: Run):
     (run.folder / "mine").mkdir()
-    (run.folder / "all my.csv").touch()
+    for index in range(200):
+        (run.folder / f"mine/{index}.cif").write_text("data_x\n", encoding="utf-8")
+    (run.folder / "all my.csv").write_text("name,cif\n", encoding="utf-8")
     run.write_config(
         dataset={"name": "custom", "source": "mine"},
         sets={

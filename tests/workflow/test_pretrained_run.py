@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import Run, arguments_of
 from tests.workflow.test_configuration import complaint, demo, read_configuration
 from tests.workflow.test_plan import planned_commands
-from unimat.cli import _parse
 from unimat.model.pretrained import CARD_FORMAT, VARIABLE
 from unimat.model.settings import ModelSettings
 from unimat.settings import as_dict
@@ -47,7 +46,7 @@ def planned(run: Run, *arguments: str, **changes: Any) -> dict[str, dict[str, An
     run.write_config(**changes)
     done = run.snakemake("--dry-run", "--printshellcmds", *arguments)
     assert done.returncode == 0, done.stdout
-    return {words[0]: vars(_parse(words)) for words in planned_commands(done.stdout)}
+    return {words[0]: arguments_of(words) for words in planned_commands(done.stdout)}
 
 
 def test_a_trained_model_is_copied_and_all_else_follows(run: Run, shared: Path):

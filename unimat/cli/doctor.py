@@ -58,11 +58,15 @@ def run(args: argparse.Namespace) -> None:
 
 def _findings(args: argparse.Namespace) -> Iterator[Any]:
     from unimat.errors import UserError
-    from unimat.findings import problem
+    from unimat.findings import Finding, problem
 
     try:
         profile = _profile(args.profile) if args.profile else {}
-        run = _Run(args, profile) if args.config else None
+        try:
+            run = _Run(args, profile) if args.config else None
+        except UserError as error:  # no YAML, or no such file
+            yield Finding("configuration", str(error), "")
+            return
         if run is not None:
             yield from run.findings()
             if run.mistakes:
