@@ -139,8 +139,8 @@ def test_extxyz_by_what_its_lines_say(tmp_path):
     found = outcomes(tmp_path / "a.extxyz")
     assert found["bulk"] == "2"
     assert found["without"] == "1"  # ASE's rule: a Lattice without pbc is periodic in three directions
-    assert found["layer"].startswith("not_periodic: pbc is [True, True, False]")
-    assert found["cluster"].startswith("not_periodic: pbc is [False, False, False]")
+    assert found["layer"].startswith("not_periodic: pbc is T T F")
+    assert found["cluster"].startswith("not_periodic: pbc is F F F")
     assert found["atom"] == "not_periodic: no Lattice: a molecule or an isolated atom, not a crystal"
     assert found["named"].startswith("not_periodic: config_type is IsolatedAtom")
     assert found["mixed"].startswith("partial_occupancy: occupancy is [1.0, 0.5]")
@@ -170,6 +170,31 @@ def test_species_of_extxyz(tmp_path, properties, line, expected):
     assert outcomes(tmp_path / "a.extxyz")["a"].startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('"T T F"', "T T F"),
+        ('"t t f"', "t t f"),
+        ("TTF", "TTF"),
+        ('"1 1 0"', "1 1 0"),
+        ("[T,T,F]", "[T,T,F]"),
+        ("_JSON [true, true, false]", "[true, true, false]"),
+        ("F", "F"),
+        ('"T T T"', None),
+        ("TTT", None),
+        ('"1.0 1.0 1.0"', None),
+        ("{True True True}", None),
+    ],
+)
+def test_pbc_in_any_spelling(tmp_path, written, said):
+    frame = f'1\nLattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3 material_id=a pbc={written}\nPo 0 0 0\n'
+    (tmp_path / "a.extxyz").write_text(frame)
+    expected = f"not_periodic: pbc is {said}, and" if said else "1"
+    assert outcomes(tmp_path / "a.extxyz")["a"].startswith(expected)
+    (tmp_path / "a.extxyz").write_text(frame.replace(written, "xyz"))
+    assert outcomes(tmp_path / "a.extxyz")["a"].startswith("unreadable: extxyz: pbc is xyz, expected three of T and F")
+
+
 def test_extxyz_in_a_cell_of_a_table(tmp_path):
     one = '2\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3{}\nCs 0 0 0\nCl 2 2 2\n'
     texts = {
@@ -183,7 +208,7 @@ def test_extxyz_in_a_cell_of_a_table(tmp_path):
     found = outcomes(tmp_path / "a.csv")
     assert found["one"] == "2"
     assert found["two"].startswith("unreadable: extxyz: more than one frame")
-    assert found["layer"].startswith("not_periodic: pbc is [True, True, False]")
+    assert found["layer"].startswith("not_periodic: pbc is T T F")
     assert found["other"].startswith("contradicts_source: formula is 'KCl'; what was read is CsCl")
 
 

@@ -13,12 +13,13 @@ from unimat.errors import CrystalRejected, UserError
 from unimat.materials.ingest_settings import SPLITS
 from unimat.materials.readers.arrays import plain_value, scaled_positions
 from unimat.materials.readers.opening import MAX_TEXT, one_line, opened_text, told_if_broken, too_large
-from unimat.materials.readers.ordered import check_ordered
+from unimat.materials.readers.ordered import check_ordered, flags_of
 from unimat.materials.readers.records import Columns, Record
 from unimat.materials.readers.species import atomic_number
 from unimat.materials.readers.stated import check_stated, stated_of
 
 _PROPERTIES = re.compile(r'Properties="?([^\s"]+)')
+_PBC = re.compile(r'(?:^|\s)pbc\s*=\s*("[^"]*"|_JSON\s+\[[^\]]*\]|[\[{][^\]}]*[\]}]|\S+)', re.IGNORECASE)
 _EXTXYZ = re.compile(r"\s*\d+[ \t]*\r?\n[^\n]*\bLattice=")
 
 
@@ -69,11 +70,12 @@ def crystal_of_extxyz(text: str, material_id: str) -> Crystal:
     Raises:
         CrystalRejected: if it cannot be read, or its own fields say that it is no ordered crystal, or another.
     """
-    lines = text.strip().splitlines()
+    text = text.strip()
+    lines = text.splitlines()
     if any(line.strip() for line in lines[int(lines[0]) + 2 :]):
         raise CrystalRejected("unreadable", "extxyz: more than one frame, or more lines than atoms; expected one frame")
     atoms, crystal = _atoms_and_crystal("\n".join(lines) + "\n", material_id)
-    stated = _stated(atoms)
+    stated = _stated(text, atoms)
     check_ordered(stated)
     check_stated(crystal, stated)
     return crystal
@@ -91,6 +93,7 @@ def _record(path: Path, index: int, frame: str | CrystalRejected, columns: Colum
     material_id = _id_as_written(frame, name)
     try:
         atoms, crystal = _atoms_and_crystal(frame, material_id or made)
+        stated = _stated(frame, atoms)
     except CrystalRejected as rejection:
         return Record(material_id or made, origin, rejection)
     material_id = material_id or str(atoms.info.get(name, made))
@@ -98,11 +101,20 @@ def _record(path: Path, index: int, frame: str | CrystalRejected, columns: Colum
     split = found.get("split")
     properties = {each: plain_value(found.get(each)) for each in columns.properties}
     content = dataclasses.replace(crystal, material_id=material_id)
-    return Record(material_id, origin, content, split if split in SPLITS else None, properties, _stated(atoms))
+    return Record(material_id, origin, content, split if split in SPLITS else None, properties, stated)
 
 
-def _stated(atoms: Any) -> dict[str, Any]:
-    return {"pbc": atoms.pbc.tolist(), **stated_of([atoms.info, atoms.arrays])}
+def _stated(frame: str, atoms: Any) -> dict[str, Any]:
+    """What a frame says of itself. `pbc` as it is written: ASE takes TTF and "t t f" for periodic in all directions.
+
+    Raises:
+        CrystalRejected: if that is not understood.
+    """
+    written = _PBC.search(frame.split("\n", 2)[1])
+    if written and not flags_of(written[1].removeprefix("_JSON")):
+        raise CrystalRejected("unreadable", f"extxyz: pbc is {written[1][:40]}, expected three of T and F")
+    pbc = written[1].removeprefix("_JSON").strip('" ') if written else atoms.pbc.tolist()
+    return {**stated_of([atoms.info, atoms.arrays]), "pbc": pbc}
 
 
 def _atoms_and_crystal(frame: str, material_id: str) -> tuple[Any, Crystal]:

@@ -66,7 +66,7 @@ def check_ordered(stated: Mapping[str, Any]) -> None:
 
 
 def _check_periodic(name: str, value: Any, is_count: bool) -> None:
-    is_periodic = _count(value) in (3, None) if is_count else not any(_flag(each) is False for each in _listed(value))
+    is_periodic = _count(value) in (3, None) if is_count else not any(_flag(each) is False for each in flags_of(value))
     if not is_periodic:
         said = _said(value)
         raise CrystalRejected("not_periodic", f"{name} is {said}, and a crystal is periodic in three directions")
@@ -78,6 +78,15 @@ def _count(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return None if math.isnan(number) else number
+
+
+def flags_of(value: Any) -> list[Any]:
+    """The flags in a list, an array, or a text in any spelling: "T T F", TTF, "[true, true, false]", "1 1 0"."""
+    if not isinstance(value, str):
+        return _listed(value)
+    text = re.sub(r"\.0+(?!\d)|[.\s,;'\"\[\](){}]", " ", value.lower())
+    found = re.findall(r"true|false|yes|no|[tf01]", text)
+    return found if "".join(found) == "".join(text.split()) else []
 
 
 def _listed(value: Any) -> list[Any]:
