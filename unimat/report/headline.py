@@ -78,7 +78,7 @@ def _valid(one: SetFiles) -> Headline:
     if found is None or found.rate is None:
         note = f"sets/{one.name}/metrics.json has no rate of the valid; `unimat metrics` makes it"
         return _missing(name, "fraction", note)
-    note = f"of everything generated (set “{one.name}”), by CDVAE's rules, as generated"
+    note = f"of everything generated (set “{one.name}”), by CDVAE's rules on the crystals as generated"
     return _fraction(name, found, note, f"{strict} by the strict ones" if strict else "")
 
 

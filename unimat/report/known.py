@@ -15,9 +15,14 @@ def novelty_judged_after(one: SetFiles) -> bool:
     return one.stability is not None and novelty_judged(one.stability)
 
 
-def known_crystals(run: RunFiles, one: SetFiles | None) -> str:
-    """Such as ``the training split``, or ``the training split and the training split of perov_5``."""
-    named = [_named(each, run) for each in known_tables(one)]
+def known_crystals(run: RunFiles, one: SetFiles | None, generated: bool = False) -> str:
+    """Such as ``the training split``, or ``the training split and the training split of perov_5``.
+
+    Args:
+        generated: of the crystals as generated, whatever was judged after relaxation.
+    """
+    tables = ((one and one.metrics) or {}).get("known") or [] if generated else known_tables(one)
+    named = [_named(each, run) for each in tables]
     return " and ".join(dict.fromkeys(named)) or "the training split"
 
 

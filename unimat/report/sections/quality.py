@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unimat.report.blocks import Block, Bullets, Missing, Section, Table, Text
+from unimat.report.known import known_crystals
 from unimat.report.quantities import NOT_COMPUTED, Share, number, share, with_interval
 from unimat.report.run_files import RunFiles, SetFiles
 
@@ -38,7 +39,7 @@ def validity(run: RunFiles) -> Section:
             [each.name, *(with_interval(rate_of(each, None, key)) for key in SHARED_RATES)] for each in with_metrics
         ]
         blocks.append(Table("In both modes", ("Set", *SHARED_RATES.values()), shared))
-        blocks.append(Text(_rules(with_metrics[0].metrics or {})))
+        blocks.append(Text(_rules(run, with_metrics[0])))
         blocks += [
             Text(f"{each.name}: {note}") for each in with_metrics for note in (each.metrics or {}).get("notes", [])
         ]
@@ -70,7 +71,8 @@ def rate_of(one: SetFiles, mode: str | None, key: str) -> Share | None:
     return share((block.get("rates") or {}).get(key), one.n_generated)
 
 
-def _rules(metrics: Mapping[str, Any]) -> str:
+def _rules(run: RunFiles, one: SetFiles) -> str:
+    metrics = one.metrics or {}
     settings, versions = metrics.get("settings") or {}, metrics.get("versions") or {}
     lists = [str(settings.get(key)) for key in ("oxidation_states", "strict_oxidation_states")]
     return (
@@ -78,7 +80,7 @@ def _rules(metrics: Mapping[str, Any]) -> str:
         " own images. Composition valid: charge neutral for some choice of oxidation states, by SMACT (smact"
         f" {versions.get('smact')}) and its list {lists[0]}; strict: by list {lists[1]}, and usual oxidation states"
         " balance in the cell; single elements and alloys pass. Unique: first of the crystals that match each other."
-        " Novel: matches no crystal of the training split."
+        f" Novel: matches no crystal of {known_crystals(run, one, generated=True)}."
     )
 
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from unimat.materials.metrics.breakdown import BINS
 from unimat.report.blocks import Block, Missing, Section, Text, drawn
 from unimat.report.crystal_rows import crystal_rows
-from unimat.report.known import novelty_judged_after
+from unimat.report.known import known_crystals, novelty_judged_after
 from unimat.report.quantities import Share, millis
 from unimat.report.rates_figure import Point, rates_figure
 from unimat.report.run_files import RunFiles, SetFiles
@@ -16,7 +16,7 @@ TITLE = "Rates by size and by sampling"
 SIZES = {"n_atoms": "atoms per cell", "n_elements": "elements per crystal"}
 SAMPLING = {"steps": "denoising steps", "guidance": "guidance weight ω"}
 # Name: column of `judged`. No curve joins what was judged before relaxation with what was judged after.
-CURVES = {"valid (generated)": "valid", "V.U.N. (generated)": "new", "S.U.N. (relaxed)": "sun"}
+CURVES = {"valid": "valid", "V.U.N.": "new", "S.U.N. (relaxed)": "sun"}
 
 
 def sizes(run: RunFiles, primary: SetFiles | None) -> Section:
@@ -40,9 +40,9 @@ def sizes(run: RunFiles, primary: SetFiles | None) -> Section:
         blocks.append(Missing(f"No S.U.N. for {primary.name}: `unimat hull` with `--known` judges it.", partial=True))
     blocks += _by_sampling(run, figures)
     lead = (
-        f"S.U.N.: E_d below {millis(threshold(primary))} after relaxation, unique in the set and not in the training "
-        "split, both judged after relaxation; not converged counts as no. Valid, and V.U.N. (valid, unique and novel), "
-        "are of the crystals as generated. Draws that are no crystal have no size."
+        f"S.U.N.: E_d below {millis(threshold(primary))} after relaxation, unique in the set and not in "
+        f"{known_crystals(run, primary)}, both judged after relaxation; not converged counts as no. Valid, and V.U.N. "
+        "(valid, unique and novel), are of the crystals as generated. Draws that are no crystal have no size."
     )
     return Section("sizes", TITLE, lead, blocks, figures)
 
