@@ -341,6 +341,10 @@ OPTIMADE = {
     ),
     "formula": ({"chemical_formula_reduced": "Cl2Cs"}, "contradicts_source: chemical_formula_reduced is 'Cl2Cs'"),
     "sites": ({"nsites": 4}, "contradicts_source: nsites is 4"),
+    "place": (
+        {"cartesian_site_positions": [[0, 0, 0], [None] * 3]},
+        "atoms_missing: cartesian_site_positions has a site",
+    ),
     **{
         feature: ({"structure_features": [feature]}, f"{reason}: structure_features is ['{feature}']")
         for reason, features in (

@@ -119,7 +119,10 @@ def _of_optimade(attributes: Mapping[str, Any], material_id: str) -> Crystal:
         _fit(species[name]) if name in species else atomic_number(name) for name in attributes["species_at_sites"]
     ]
     lattice = np.array(attributes["lattice_vectors"], np.float64)
-    positions = np.array(attributes["cartesian_site_positions"], np.float64).reshape(-1, 3)
+    listed_positions = list(attributes["cartesian_site_positions"])
+    if any(position is None or None in position for position in listed_positions):
+        raise CrystalRejected("atoms_missing", "cartesian_site_positions has a site without coordinates")
+    positions = np.array(listed_positions, np.float64).reshape(-1, 3)
     return _crystal(material_id, lattice, numbers, _fractional(positions, lattice))
 
 
