@@ -63,8 +63,28 @@ INTRODUCTION = textwrap.dedent(
 
     A configuration is one YAML file: `config/config.yaml` is the demo, the files beside it are the real datasets
     and the paper's recipe. `snakemake --configfile FILE` runs another one in its place; `--config run=NAME` changes
-    single keys. Everything is checked before any job starts, and a mistake is told in one line that names the key,
-    the value, the limit and the remedy.
+    single keys.
+
+    Everything is checked before any job starts, and each mistake is one line that names the file, the key, the value,
+    the limit and the remedy; all of them are told at once. `unimat doctor --config FILE` says the same lines in a
+    second, where a dry run (`snakemake -n --configfile FILE`) starts Snakemake first. Checked are
+
+    - the YAML: a key that stands twice, a tab, a brace that is not closed, another encoding than UTF-8, each with its
+      line; unquoted text that YAML takes for something else (`No`, `ON`, `010`, `1:30`, dates). A file that is no YAML,
+      Snakemake itself refuses before it reads the workflow, and gives no line number if the file was named by
+      `--configfile`: ask the doctor;
+    - keys, types, units and bounds, and settings that contradict each other;
+    - names of sets, files and columns: sources that are missing, empty or may not be read, columns that a CSV, Parquet
+      or Feather table lacks, names that Snakemake would read as its own;
+    - elements, formulas and lists of formulas, against the grid, the slots and the conditions of the model;
+    - `train.batch_size` against the dataset, where its size is known: published ones, tables, folders and archives;
+    - what the jobs of the targets need of this machine: the packages of engines, VASP's program and potentials, models
+      of force fields, calculators of your own, files of hull references. Nothing is asked for sets that are relaxed
+      already. Where jobs are submitted, VASP is left to the nodes; where they run on another machine altogether,
+      `UNIMAT_ELSEWHERE=1` in the environment leaves out all of this.
+
+    What only the data can say comes next: `unimat encode` warns of rejected crystals and stops, before the training,
+    where their share is above `encode.max_rejected`, with the slots that would do.
 
     A section that is left out takes its defaults. A default stands in one place, the settings class of its section,
     with its source beside it; the tables below are made from those classes and from the schemas in

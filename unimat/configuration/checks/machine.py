@@ -112,7 +112,11 @@ def import_path(key: str, path: str) -> Iterator[str]:
         if search is None and depth + 1 < len(parts):
             yield f"{key} is {path!r}, and {name!r} is no package; check {part!r} and what follows it"
             return
-    if spec is not None and spec.origin and spec.origin.endswith(".py") and not _defines(Path(spec.origin), attribute):
+    if spec is not None and spec.origin is None:  # a folder that Python could import, and no module
+        yield f"{key} is {path!r}, and there is no module {module!r}; {module!r} is a folder without one"
+    elif (
+        spec is not None and spec.origin and spec.origin.endswith(".py") and not _defines(Path(spec.origin), attribute)
+    ):
         yield f"{key} is {path!r}, and {module!r} defines no {attribute!r}; check the name"
 
 
