@@ -279,3 +279,26 @@ def test_the_command_line_takes_files_by_key(tmp_path, monkeypatch, capsys):
     assert "--file table: expected KEY=PATH, such as train=/data/train.csv" in capsys.readouterr().err
     assert main(["fetch", "--dataset", "gnome", "--out", str(tmp_path), "--file", "train=a.csv"]) == 2
     assert "'train' is none of dataset gnome; its files are table, structures" in capsys.readouterr().err
+
+
+def test_a_file_that_was_not_fetched_is_not_replaced(tmp_path):
+    """One of the same name as a published file, and one of the name that a file given by hand gets."""
+    source, out = tmp_path / "mirror", tmp_path / "out"
+    for folder in (source, out):
+        folder.mkdir()
+    for name, body in CONTENT.items():
+        (source / name).write_bytes(body)
+    (out / "train.csv").write_text("mine")
+    dataset = dataset_at("http://127.0.0.1:9")
+    with pytest.raises(
+        UserError, match=r"train\.csv is there already, is not the publisher's file and was not fetched"
+    ):
+        fetch_dataset(dataset, out, source)
+    assert (out / "train.csv").read_text() == "mine"
+    (out / "train.txt").write_text("mine too")
+    (tmp_path / "given.txt").write_text("another one")
+    with pytest.raises(UserError, match=r"train\.txt is there already"):
+        fetch_dataset(dataset, out, source, {"train": tmp_path / "given.txt"})
+    assert (out / "train.txt").read_text() == "mine too"
+    fetch_dataset(dataset, out, source, force=True)
+    assert (out / "train.csv").read_bytes() == CONTENT["train.csv"]
