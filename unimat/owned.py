@@ -50,12 +50,13 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "report": (),
     "reproduction": (),
 }  # fmt: skip
+# Commands whose folders are of no run's results: what lies there is known to them alone.
+APART = ("train --work", "md --work", "metrics --cache", "run.py")
 LISTED = ("convert", "pack", "report")  # commands that leave a list of their files
 # Further files of a run, each of a flag of its own, which commands put beside those above.
 BESIDE = (
     "relaxed.parquet", "relaxed.json", "relax/*.parquet", "metrics.json", "verdicts.parquet", "verdicts.csv",
-    "prediction.json", "prediction.parquet", "dynamics.parquet", "dynamics.json", "compositions.csv", "by_set/**",
-    "references/**",
+    "prediction.json", "prediction.parquet", "dynamics.parquet", "dynamics.json", "compositions.csv",
 )  # fmt: skip
 # File by which a working folder is known for its command's own, with all that is called as its files are.
 SIGNS = {"train --work": "settings.json", "run.py": "collection.json"}
@@ -136,8 +137,8 @@ def fits(name: str, patterns: Collection[str]) -> bool:
 
 def foreign(folder: Path, by: str, names: Collection[str]) -> list[str]:
     """What lies in a folder and fits neither `names` nor, of a folder of a run, those of any command."""
-    of_runs = {*BESIDE, *(name for written in WRITTEN.values() for name in written)}
-    known = {*names, *(listed(folder, by) if by in LISTED else of_runs)}
+    of_runs = {*BESIDE, *(name for other, written in WRITTEN.items() if other not in APART for name in written)}
+    known = {*names, *WRITTEN[by], *(listed(folder, by) if by in LISTED else of_runs)}
     return [name for name in entries(folder, known) if not fits(name, known)]
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from unimat.cli._outputs import add_force, add_out_folder
 
+OF_RUNS = ("references/**", "by_set/**")  # where the workflow puts further references
+
 EXAMPLE = (
     """unimat reference --settings '{"reference": {"kind": "set", "set": "phases"}}' """
     "--relaxed sets/phases/relaxed.parquet --out hull"
@@ -29,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     processes = "processes that correct energies (default: 2)"
     parser.add_argument("--processes", type=int, default=2, metavar="N", help=processes)
-    add_out_folder(parser, "folder for reference.parquet and reference.json", by="reference", required=True)
+    add_out_folder(
+        parser, "folder for reference.parquet and reference.json", by="reference", beside=OF_RUNS, required=True
+    )
     add_force(parser)
 
 

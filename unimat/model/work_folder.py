@@ -81,8 +81,8 @@ class WorkFolder:
         if fresh:
             for path in self._checkpoints():
                 shutil.rmtree(path, ignore_errors=True)
-            (self.path / "settings.json").unlink(missing_ok=True)
-        self._refuse_other_settings(settings)
+        else:
+            self._refuse_other_settings(settings)
         write_json(self.path / "settings.json", settings)
 
     def _checkpoints(self) -> list[Path]:
