@@ -318,6 +318,16 @@ def test_two_tables_in_one_folder_keep_their_lists_of_what_was_left_out(inputs, 
     assert lists == ["a_rejected.parquet", "b_rejected.parquet", "rejected.parquet"]
 
 
+def test_a_list_that_nobody_named_replaces_nothing_but_such_a_list(inputs, tmp_path, capsys):
+    words = ["convert", inputs / "t.parquet", tmp_path / "crystals.parquet"]
+    for content in (b"mine", (inputs / "t.parquet").read_bytes()):
+        (tmp_path / "rejected.parquet").write_bytes(content)
+        assert "lists no crystals that were left out" in refused(capsys, words)
+        assert (tmp_path / "rejected.parquet").read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["rejected.parquet"]
+    assert "name the same file" in refused(capsys, [*words, "--rejected", tmp_path / "crystals.parquet"])
+
+
 def test_a_set_of_another_command_is_not_replaced(inputs, tmp_path, capsys):
     out, table = tmp_path / "set", str(inputs / "t.parquet")
     assert cli.main(["select", "--crystals", table, "--out", str(out)]) == 0

@@ -196,7 +196,7 @@ def _says_so(path: Path) -> bool:
     if not path.is_file():
         return False
     if path.suffix == ".parquet":
-        return COLUMNS.get(path.name, "key") in _columns(path)
+        return COLUMNS.get(path.name, "key") in columns_of(path)
     if path.suffix == ".json":
         return _is_json(path)
     starts = next((starts for pattern, starts in STARTS.items() if fnmatchcase(path.name, pattern)), ())
@@ -207,7 +207,7 @@ def _says_so(path: Path) -> bool:
     return head.startswith(starts) if starts else head[257:262] == ARCHIVE
 
 
-def _columns(path: Path) -> list[str]:
+def columns_of(path: Path) -> list[str]:
     """Columns of a table; none of what is no table."""
     schema = _schema(path)
     return schema.names if schema else []

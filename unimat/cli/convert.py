@@ -13,6 +13,7 @@ from unimat.cli._outputs import add_force, add_out_file, refuse_inputs
 from unimat.errors import UserError
 from unimat.files import file_to_write
 from unimat.outputs import folder_to_write, refuse_foreign
+from unimat.owned import columns_of
 
 EXAMPLE = "unimat convert my_cifs/ sets/mine/crystals.parquet"
 FORMS = ("parquet", "cif", "poscar", "extxyz", "csv", "cdvae", "mattergen", "lemat", "optimade")
@@ -39,6 +40,7 @@ def check(args: argparse.Namespace) -> None:
     form = args.to or form_of(args.out)
     if not makes_folder(args.out, form):
         refuse_inputs(file_to_write(args.out), "OUT", [args.source])
+        _refuse_list(args, listed_in(args, form))
         return
     out, source = folder_to_write(args.out).resolve(), args.source.resolve()
     if out == source or source.is_relative_to(out) or (source.is_dir() and out.is_relative_to(source)):
@@ -47,6 +49,16 @@ def check(args: argparse.Namespace) -> None:
         )
     if not args.force:
         refuse_foreign(args.out, "convert", (), flag="OUT")
+
+
+def _refuse_list(args: argparse.Namespace, path: Path | None) -> None:
+    """Raise UserError if the list of what is left out would replace what is no such list, and nobody named it."""
+    if path is None:
+        return
+    if path.resolve() == Path(args.out).resolve():
+        raise UserError(f"OUT and --rejected name the same file, {path}; give two names")
+    if file_to_write(path).exists() and not args.rejected and "reason" not in columns_of(path) and not args.force:
+        raise UserError(f"{path} is there and lists no crystals that were left out; name another file by --rejected")
 
 
 def listed_in(args: argparse.Namespace, form: str) -> Path | None:
