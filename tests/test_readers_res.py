@@ -91,6 +91,10 @@ def test_what_pymatgen_and_ase_write_is_read(tmp_path, structure):
         np.testing.assert_allclose(crystal.frac_coords, structure.frac_coords, atol=1e-8)
         np.testing.assert_allclose(crystal.lattice @ crystal.lattice.T, structure.lattice.metric_tensor, atol=1e-3)
     assert title_of(str(ResWriter(entry))).enthalpy == -12.5
+    # pymatgen's titles have no number of atoms
+    assert properties_of_res(str(ResWriter(entry)), ("enthalpy_per_atom",)) == {
+        "enthalpy_per_atom": -12.5 / len(structure)
+    }
     ase.io.write(tmp_path / "a.res", structure.to_ase_atoms())
     np.testing.assert_allclose(
         crystal_of_res((tmp_path / "a.res").read_text(), "x").frac_coords % 1, structure.frac_coords % 1, atol=1e-6

@@ -4,6 +4,7 @@ pymatgen reads them, too, but neither the occupancies nor LATT and SYMM, and of 
 they are read here. What else a refinement by SHELXL writes is refused: its CIF tells it better.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import re
@@ -105,8 +106,11 @@ def properties_of_res(text: str, names: tuple[str, ...]) -> Mapping[str, Any]:
     """Values of those `names` that the title gives: the fields of `Title`, and enthalpy_per_atom in eV/atom."""
     title = title_of(text)
     found = dataclasses.asdict(title)
-    if title.enthalpy is not None and title.n_atoms:
-        found["enthalpy_per_atom"] = title.enthalpy / title.n_atoms
+    if title.enthalpy is not None and "enthalpy_per_atom" in names:
+        with contextlib.suppress(CrystalRejected):  # told when the crystal is read
+            found["enthalpy_per_atom"] = title.enthalpy / (
+                title.n_atoms or len(crystal_of_res(text, "").atomic_numbers)
+            )
     return {name: found.get(name) for name in names}
 
 
