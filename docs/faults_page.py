@@ -34,7 +34,12 @@ PROTECTIONS = (
         "when they are read: a line that does not fit counts for nothing, its crystal is relaxed again, and the log"
         " says how many there are",
     ),
-    ("caches of metrics and of matching", "as Parquet and JSON", "when they are read: what does not fit is made again"),
+    (
+        "caches of metrics and of matching",
+        "as Parquet and JSON",
+        "when they are read: what does not fit is made again; a file that can no longer be told from somebody else's is"
+        " named, and stays",
+    ),
     (
         "checkpoints",
         "a checksum of all their numbers",

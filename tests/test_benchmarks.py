@@ -234,6 +234,7 @@ def test_a_run_of_several_sittings_has_no_total(tmp_path: Path):
 def test_all_scripts_are_benchmarks_or_known_not_to_be():
     assert imported("run_all").names() == [
         "airss",
+        "checksums",
         "cif_reading",
         "corruption",
         "dft",
