@@ -156,6 +156,20 @@ def test_a_reference_that_is_read_from_a_file_must_be_there(here: Path, monkeypa
     assert list(machine.mistakes(configuration, ["hull"])) == []
 
 
+def test_a_job_store_and_a_key_are_asked_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "installed", lambda name: name != "mp-api")
+    monkeypatch.delenv("UNIMAT_JOB_STORE", raising=False)
+    for name in machine.API_KEYS:
+        monkeypatch.delenv(name, raising=False)
+    assert lacking(store="store.yaml")[0].startswith("relax.store names the file 'store.yaml', and there is none")
+    assert lacking(store="embedded") == []
+    hull = {"sets": ["a"], "reference": {"kind": "materials_project_api", "chemical_systems": ["Si-C"]}}
+    configuration = read({**DATA, "relax": {"sets": ["a"]}, "hull": hull}, []).configuration
+    client, key = machine.mistakes(configuration, ["hull"])
+    assert client.startswith("hull.reference of kind materials_project_api needs mp-api, which is not installed")
+    assert key == "hull.reference of kind materials_project_api needs a key: set MP_API_KEY in the environment"
+
+
 def test_an_energy_predictor_of_ones_own_is_looked_for():
     values = {**DATA, "metrics": {"sets": ["a"], "energy_predictor": "nowhere:energies"}}
     configuration = read(values, []).configuration

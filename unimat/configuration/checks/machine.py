@@ -18,13 +18,15 @@ from unimat.distributions import installed
 from unimat.materials.references.places import WHERE_TO_GET
 from unimat.materials.relax.force_fields.known import ASE, FORCE_FIELDS
 from unimat.materials.relax.force_fields.settings import ForceFieldSettings
+from unimat.materials.relax.jobs.store_names import FILES, chosen_store, is_uri
 from unimat.materials.relax.settings import VaspSettings
 
 VARIABLE = "UNIMAT_ELSEWHERE"
 OR_ELSEWHERE = f"or {VARIABLE}=1 where the jobs run elsewhere"
 ATOMATE = ("atomate2", "jobflow", "maggma", "emmet-core")
 POTENTIALS = "PMG_VASP_PSP_DIR"
-MODULE_ENDS = (".py", *importlib.machinery.EXTENSION_SUFFIXES)
+PYMATGEN_FILES = ("~/.config/.pmgrc.yaml", "~/.pmgrc.yaml")
+API_KEYS = ("MP_API_KEY", "PMG_MAPI_KEY")  # environment variables
 
 
 def mistakes(configuration: Configuration, targets: Sequence[str] = (), submitted: bool = False) -> Iterator[str]:
@@ -51,8 +53,20 @@ def _engine_of(configuration: Configuration, name: str, submitted: bool) -> Iter
     settings, own = configuration.relaxation(name), configuration.changed("relax", name)
     prefix = f"relax.by_set.{name}" if {"engine", settings.engine, "force_field"} & own.keys() else "relax"
     yield from _engine(prefix, settings.engine, settings.force_field, settings.vasp, submitted)
+    yield from _store(f"{prefix}.store", settings.store)
     if settings.engine == "gpaw" and settings.gpaw.setups and not Path(settings.gpaw.setups).expanduser().is_dir():
         yield f"{prefix}.gpaw.setups names {settings.gpaw.setups!r}, and there is no such folder"
+
+
+def _store(key: str, name: str) -> Iterator[str]:
+    """The file that describes a job store is there."""
+    try:
+        chosen = chosen_store(name)
+    except ValueError as error:
+        yield str(error)
+        return
+    if chosen.endswith(FILES) and not is_uri(chosen) and not Path(chosen).is_file():
+        yield f"{key} names the file {chosen!r}, and there is none; describe a JobStore there, or take memory"
 
 
 def _engine(
@@ -153,9 +167,8 @@ def _vasp(prefix: str, settings: VaspSettings) -> Iterator[str]:
             f"{prefix}.engine 'vasp' is called by {command!r}, and no program {words[0]!r} is found; set"
             f" relax.vasp.command or ATOMATE2_VASP_CMD, or load VASP's module ({OR_ELSEWHERE})"
         )
-    files = ("~/.config/.pmgrc.yaml", "~/.pmgrc.yaml")
     folder = os.environ.get(POTENTIALS) or next(
-        (found for each in files if (found := _setting(each, POTENTIALS))), None
+        (found for each in PYMATGEN_FILES if (found := _setting(each, POTENTIALS))), None
     )
     if folder is None or not Path(folder).expanduser().is_dir():
         found = "is not set" if folder is None else f"is {folder!r}, which is no folder"
@@ -191,12 +204,23 @@ def _references(configuration: Configuration, plan: Plan) -> Iterator[str]:
         if Path("results", configuration.run, _built(key)).exists():
             continue
         for name, part in reference.parts.items():
+            if part.kind == "materials_project_api":
+                yield from _client(key)
             if part.path is None or any(Path(folder, part.path).exists() for folder in ("", *([data] if data else []))):
                 continue
             where = f"{key}.sources.{name}.path" if reference.kind == "combined" else f"{key}.path"
             source = WHERE_TO_GET.get(Path(part.path).name)
             hint = f"it is published as {source}" if source else "give the path of a file that is there"
             yield f"{where} names {part.path!r}, and there is no such file here or under UNIMAT_DATA_DIR; {hint}"
+
+
+def _client(key: str) -> Iterator[str]:
+    """The client of the Materials Project's API is installed, and there is a key for it."""
+    if not installed("mp-api"):
+        yield f"{key} of kind materials_project_api needs mp-api, which is not installed: pip install mp-api"
+    in_files = any(_setting(each, API_KEYS[1]) for each in PYMATGEN_FILES)
+    if not in_files and not any(os.environ.get(name) for name in API_KEYS):
+        yield f"{key} of kind materials_project_api needs a key: set {API_KEYS[0]} in the environment"
 
 
 def _built(key: str) -> str:
