@@ -1,9 +1,9 @@
 """CIF texts read as pymatgen reads them: MP-20, Perov-5, Carbon-24, CDVAE's crystals, MP of 2025, installed packages.
 
 Published texts are read by both and compared: lattice, species, and an atom of the other within 0.05 Å of each atom.
-Of MP of 2025 the source has cells as numbers; pymatgen's CifWriter makes texts of them, as all sites in P 1 and as
-sites with operations, and what is read is compared with the cell that was written. A sample by default; `--all` reads
-every row of every source and takes an hour of one core.
+Of MP of 2025 the source has cells as numbers; pymatgen's CifWriter makes texts of them. Those of all sites in P 1 are
+compared with the cell that was written, those of sites with operations with pymatgen's reading, since pymatgen moves
+the atoms when it looks for symmetry. A sample by default; `--all` reads every row, of those with operations 5,000.
 
 Without UNIMAT_DATA_DIR, the folder of published data, only the CIF files of installed packages are read.
 """
