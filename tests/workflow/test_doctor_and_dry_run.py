@@ -32,6 +32,7 @@ def test_both_tell_all_mistakes_in_the_same_lines(run: Run, capsys, monkeypatch)
     )
     config.write_text(config.read_text(encoding="utf-8") + "seed: 1\n", encoding="utf-8")
     monkeypatch.chdir(run.folder)
+    monkeypatch.setenv("UNIMAT_ELSEWHERE", "1")  # as for the dry run
     lines = doctor(capsys, "--config", "config/config.yaml")
     assert len(lines) == 6
     assert all(line.startswith("problem  config/config.yaml") for line in lines)

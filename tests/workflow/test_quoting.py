@@ -122,3 +122,14 @@ def test_a_hostile_command_line_is_shown_as_it_was_given(run: Run):
     (report,) = [words for words in planned_commands(done.stdout) if words[0] == "report"]
     command = json.loads(report[report.index("--settings") + 1])["command"]
     assert shlex.split(command)[-2:] == ["--configfile", "config/a b;$(touch pwned).yaml"]
+
+
+def test_a_mirror_and_files_of_ones_own_reach_fetch_as_they_are_written(run: Run):
+    (run.folder / HOSTILE).mkdir()
+    (run.folder / HOSTILE / "train.csv").write_text("material_id,cif\n", encoding="utf-8")
+    run.write_config("perov_5.yaml", dataset={"mirror": HOSTILE, "files": {"train": f"{HOSTILE}/train.csv"}})
+    done = run.snakemake("dataset", "--dry-run", "--printshellcmds")
+    assert done.returncode == 0, done.stdout
+    fetch = next(words for words in planned_commands(done.stdout) if words[0] == "fetch")
+    assert f"--mirror={HOSTILE}" in fetch
+    assert fetch[fetch.index("--file") + 1] == f"train={HOSTILE}/train.csv"
