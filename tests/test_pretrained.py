@@ -290,8 +290,22 @@ def test_out_holds_what_a_training_leaves(found, trained, tmp_path):
     report, own = (read_json(folder / "training.json") for folder in (tmp_path, trained))
     assert report.pop("dataset") == read_json(found / "tiny.json")["data"]
     assert report.pop("licence") == "CC0-1.0"
+    assert report.pop("files") == {"history.csv": sha256(tmp_path / "history.csv")}
+    del own["files"]
     assert {**own, "pretrained": "tiny"} == report
     assert (tmp_path / "history.csv").read_text() == "step,loss,val_loss\n4,1.5,\n8,1.25,1.5\n"
+
+
+def test_a_model_that_is_not_its_card_s_is_not_copied(published, tmp_path, monkeypatch, capsys):
+    for path in published.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    content = (tmp_path / "tiny.npz").read_bytes()
+    (tmp_path / "tiny.npz").write_bytes(content[:-200] + b"\0" + content[-199:])
+    monkeypatch.setenv(pretrained.VARIABLE, str(tmp_path))
+    assert "tiny.npz is not the file that its card speaks of" in failure(
+        capsys, "pretrained", "tiny", "--out", tmp_path / "out"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_publishes_what_the_files_say(trained, tmp_path, capsys):

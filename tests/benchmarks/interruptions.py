@@ -65,7 +65,8 @@ class Interruptions:
         return outputs(self.copy / OUT)
 
     def size(self) -> int:
-        return sum(path.stat().st_size + 4096 for path in self.copy.rglob("*"))
+        """Bytes of the disk that the copy takes."""
+        return sum(path.stat().st_blocks * 512 for path in self.copy.rglob("*") if path.is_file())
 
     def fresh(self, name: str) -> None:
         """A copy of the run in which a command has everything to do."""

@@ -133,11 +133,13 @@ def copy_into(name: str, out: str | Path, force: bool = False) -> None:
         force: replace files in `out` that this function did not write.
 
     Raises:
-        UserError: as `card_of` and `whole_folder`.
+        UserError: as `card_of` and `whole_folder`; if the parameters are not those that the card speaks of.
     """
     from unimat.model.lineage import of_card, told
 
     path, card = model_file(name), card_of(name)
+    if sha256(path) != (card.get("file") or {}).get("sha256", sha256(path)):
+        raise UserError(f"{path} is not the file that its card speaks of (its SHA-256 is another); get both again")
     about = {key: value for key, value in of_card(card).items() if key in ("licence", "dataset", "initial")}
     text = io.StringIO()
     writer = csv.DictWriter(text, CURVE_COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
