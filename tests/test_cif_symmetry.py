@@ -250,6 +250,11 @@ def test_operations_that_are_none_are_refused(triplet):
     assert read(cif(*SALT, operations("x,y,z", triplet))) == "unreadable"
 
 
+def test_shifts_are_the_fractions_that_they_mean():
+    written = operations_of(("x,y,z", "-x+499/999,y+500/999,-z+1/1000", "x+1/5,y,z+0.3333", "x+0.143,y+6/7,z"))
+    assert written.translations.tolist() == [[0, 0, 0], [0.5, 0.5, 0], [0.2, 0, 1 / 3], [1 / 7, 6 / 7, 0]]
+
+
 def test_every_setting_is_found_by_its_symbol_and_has_its_number():
     for setting in gemmi.spacegroup_table():
         for symbol in (setting.xhm(), setting.hm, setting.hm.replace(" ", "")):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import re
 from fractions import Fraction
 
@@ -16,7 +17,8 @@ SAME_SITE = 0.1  # Å; three printed digits put images of one site up to 0.05 Å
 ISOMETRY_WITHIN = 0.01  # of a squared length of the cell: edges to 0.5 %, right angles to 0.6 degrees
 MAX_OPERATIONS = 1536  # eight conventional cells of the largest groups
 _TRIPLET = re.compile(r"(?:[-+xyz0-9/*. ]+,){2}[-+xyz0-9/*. ]+")
-_LARGEST_DENOMINATOR = 24
+_TWENTY_FOURTHS = 24  # all shifts of the International Tables are multiples of 1/24
+_NOISE, _ROUNDING = 2e-3, 5e-4  # by which a shift may miss such a multiple, and another simple fraction
 _GRID = 5040  # a translation falls on a point of it: halves to sevenths, eighths, twelfths
 
 
@@ -138,6 +140,16 @@ def operations_of_group(group: gemmi.GroupOps) -> Operations:
     return operations_of(tuple(operation.triplet() for operation in group))
 
 
+def _simple(shift: float) -> float:
+    """The simple fraction that a shift means, NaN if it means none."""
+    # pymatgen writes 499/999 and 1/1000 of cells that are symmetric within its tolerance.
+    nearest = round(shift * _TWENTY_FOURTHS) / _TWENTY_FOURTHS if math.isfinite(shift) else math.nan
+    if abs(nearest - shift) <= _NOISE:
+        return nearest
+    other = float(Fraction(shift).limit_denominator(_TWENTY_FOURTHS)) if math.isfinite(shift) else math.nan
+    return other if abs(other - shift) <= _ROUNDING else math.nan
+
+
 def _operation(triplet: str) -> tuple[np.ndarray, np.ndarray]:
     text = triplet.lower()
     try:
@@ -151,9 +163,8 @@ def _operation(triplet: str) -> tuple[np.ndarray, np.ndarray]:
         except (ValueError, ArithmeticError) as unreadable:  # a shift of "." or 1/0
             raise CrystalRejected("unreadable", f"symmetry operation {triplet!r}") from unreadable
         rotation = affine.rotation_matrix
-        nearest = [Fraction(float(each)).limit_denominator(_LARGEST_DENOMINATOR) for each in affine.translation_vector]
-        translation = np.array([float(each) for each in nearest])
-        if np.abs(translation - affine.translation_vector).max() > 5e-4:
+        translation = np.array([_simple(float(each)) for each in affine.translation_vector])
+        if np.isnan(translation).any():
             raise CrystalRejected(
                 "unreadable", f"symmetry operation {triplet!r}: a shift by no simple fraction"
             ) from error
