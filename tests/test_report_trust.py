@@ -93,6 +93,25 @@ def test_novelty_names_the_tables_that_it_was_judged_against(run):
     assert "E_d below 100 meV/atom" in browser(judged, one, 10).lead
 
 
+def test_two_datasets_of_ones_own_are_two(run):
+    """Both are called custom; the model saw the other one, and the run's own split says nothing of it."""
+    begun = INITIAL | {"name": None, "source": "old/model.npz", "dataset": {"name": "custom", "source": "old_cifs"}}
+    own = {"path": "train.parquet", "name": "custom", "source": "new_cifs", "split": "train", "n": 9}
+    other = own | {"path": "old/train.parquet", "source": "old_cifs"}
+    for tables, unjudged in (([own], True), ([own, other], False)):
+        one = run.sets["generated"]
+        summary = one.stability_summary | {"novelty": {"known_tables": tables}}
+        one = dataclasses.replace(one, stability_summary=summary)
+        moved = dataclasses.replace(
+            run,
+            card=run.card | {"name": "custom", "source": "new_cifs"},
+            training=run.training | {"initial": begun},
+            sets={"generated": one},
+        )
+        assert ("The model saw more crystals than novelty knows" in caveat_texts(moved)) == unjudged
+    assert known_crystals(moved, one) == "the training split and the training split of old_cifs"
+
+
 @pytest.mark.parametrize(
     ("calculator", "kind"),
     [

@@ -127,3 +127,13 @@ def test_what_the_model_learned_elsewhere_is_not_novel(run: Run, shared: Path, t
     assert "fetch" not in commands
     for stage in ("metrics", "hull"):
         assert [str(path) for path in commands[stage]["known"]] == own[:1]
+
+
+def test_crystals_of_the_run_that_an_initial_model_lies_in_are_not_novel(run: Run):
+    for name in ("model/model.npz", "dataset/train.parquet"):
+        (run.folder / "old" / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.folder / "old" / name).write_bytes(b"made by an earlier run")
+    commands = planned(run, train={"initial": "old/model/model.npz"})
+    for stage in ("metrics", "hull"):
+        known = [str(path) for path in commands[stage]["known"]]
+        assert known == ["results/demo/dataset/train.parquet", str(run.folder / "old/dataset/train.parquet")]

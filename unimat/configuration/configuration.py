@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from unimat.configuration.sections import SETTINGS, options_of
@@ -134,6 +135,18 @@ class Configuration:
         """
         others = [name for name in self._of_models() if name != self.settings["dataset"].name]
         return [name for name in others if not (fetched and DATASETS[name].embedded)]
+
+    @property
+    def learned_tables(self) -> list[str]:
+        """Training and validation tables of the run that an initial model lies in, as far as they are there."""
+        source = self.settings["train"].initial or ""
+        if not source.endswith(".npz") or not self.settings["hull"].known_of_model:
+            return []
+        of_run = Path(source).expanduser().absolute().parent
+        if of_run.name != "model":
+            return []
+        folder = of_run.parent / "dataset"
+        return [str(path) for split in ("train", "val") if (path := folder / f"{split}.parquet").exists()]
 
     @property
     def learned_own(self) -> bool:

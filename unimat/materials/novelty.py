@@ -91,9 +91,9 @@ def novelty(
 
 
 def described(known: Mapping[str, CrystalTable]) -> list[dict[str, Any]]:
-    """Path, dataset and split (null where a table does not say) and number of crystals of known tables, JSON-ready."""
+    """Path, dataset, source, split (null where a table does not say) and number of crystals of each, JSON-ready."""
     return [
-        {"path": path, **{key: each.metadata.get(key) for key in ("name", "split")}, "n": len(each)}
+        {"path": path, **{key: each.metadata.get(key) for key in ("name", "source", "split")}, "n": len(each)}
         for path, each in known.items()
     ]
 

@@ -41,8 +41,9 @@ def lineage(path: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     Beside a published model lies its card, and in the folder of a run the dataset's.
     """
     own = {key: description[key] for key in KEYS if description.get(key)}
-    of_run = path.resolve().parents[1] / "dataset/card.json"
-    dataset = {"dataset": read_json(of_run)} if of_run.exists() else {}
+    folder = path.absolute().parent
+    of_run = folder.parent / "dataset/card.json"
+    dataset = {"dataset": read_json(of_run)} if folder.name == "model" and of_run.exists() else {}
     card = read_json(card_beside(path)) if card_beside(path).exists() else {}
     published = isinstance(card, dict) and card.get("format") == CARD_FORMAT
     return dataset | (of_card(card) if published else {}) | own

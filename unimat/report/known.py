@@ -27,9 +27,9 @@ def known_crystals(run: RunFiles, one: SetFiles | None, generated: bool = False)
 
 
 def known_tables(one: SetFiles | None) -> list[dict[str, Any]]:
-    """Path, name, split and number of crystals of each table that novelty was judged against; after relaxation, if so.
+    """Path, name, source, split and number of crystals of each table that novelty was judged against.
 
-    Empty where the files do not say, as those of older versions.
+    Those after relaxation, where there was one. Empty where the files do not say, as those of older versions.
     """
     if one is None:
         return []
@@ -57,9 +57,9 @@ def _seen_before(training: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def not_judged_against(run: RunFiles, one: SetFiles | None) -> list[str]:
     """Data of the models of `seen_before` that no known table is of, in words; those nobody knows of, too."""
-    known = {each.get("name") for each in known_tables(one)} or {(run.card or {}).get("name")}
+    known = {_identity(each) for each in known_tables(one) or [run.card or {}]}
     models = seen_before(run)
-    return list(dict.fromkeys(data_words(each) for each in models if (each["dataset"] or {}).get("name") not in known))
+    return list(dict.fromkeys(data_words(each) for each in models if _identity(each["dataset"] or {}) not in known))
 
 
 def data_words(model: Mapping[str, Any]) -> str:
@@ -71,9 +71,20 @@ def data_words(model: Mapping[str, Any]) -> str:
     return f"{named} (licence: {dataset.get('licence') or 'not stated'})"
 
 
+def _identity(dataset: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Name of a published dataset; of somebody's own, which are all called custom, the source as well."""
+    name = dataset.get("name")
+    return name, dataset.get("source") if name in (None, "custom") else None
+
+
+def _told(table: Mapping[str, Any]) -> str:
+    return str(table.get("source") if table.get("name") == "custom" else table.get("name"))
+
+
 def _named(table: Mapping[str, Any], run: RunFiles) -> str:
     name, split = table.get("name"), table.get("split")
     if split in SPLITS:
-        of = "" if not name or name == (run.card or {}).get("name") else f" of {name}"
+        own = run.card or {}
+        of = "" if not name or _identity(table) == _identity(own) else f" of {_told(table)}"
         return f"the {SPLITS[split]} split{of}"
     return str(name or Path(str(table.get("path"))).name)

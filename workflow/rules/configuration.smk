@@ -115,6 +115,7 @@ def known_tables(name=None):
         "results/<run>/dataset/train.parquet",
         *(str(Path(path).expanduser()) for path in settings_of("hull", name).known),
         *validation,
+        *configuration.learned_tables,
         *expand("results/<run>/known/{known}/{split}.parquet", known=configuration.learned(), split=("train", "val")),
     ]
 
