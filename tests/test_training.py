@@ -111,15 +111,15 @@ def test_a_finished_model_of_another_training_is_refused(dataset, straight, tmp_
     out = tmp_path / "model"
     shutil.copytree(straight, out)
     before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
-    other = dataclasses.replace(TINY_TRAIN, steps=1)
-    with pytest.raises(UserError, match=r"holds a finished model of another training \(train.steps: 1 here, 8 there\)"):
+    other = dataclasses.replace(TINY_TRAIN, steps=2)
+    with pytest.raises(UserError, match=r"holds a finished model of another training \(train.steps: 2 here, 8 there\)"):
         training.train(dataset, TINY_MODEL, other, tmp_path / "work", out)
     assert not (tmp_path / "work").exists()  # before any step
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
     training.train(dataset, TINY_MODEL, TINY_TRAIN, out / "work", out)  # the same one is written again
     assert read_json(out / "training.json")["steps"] == 8
     training.train(dataset, TINY_MODEL, other, tmp_path / "work", out, force=True)
-    assert read_json(out / "training.json")["steps"] == 1
+    assert read_json(out / "training.json")["steps"] == 2
 
 
 def test_a_working_folder_of_something_else_is_not_cleared(dataset, tmp_path):
@@ -136,10 +136,10 @@ def test_fresh_removes_checkpoints_and_nothing_else(dataset, straight, tmp_path)
     shutil.copytree(straight / "work", work)
     (work / "checkpoints/notes.txt").write_text("mine")
     (work / "checkpoints/2026-05").mkdir()
-    training.train(dataset, TINY_MODEL, dataclasses.replace(TINY_TRAIN, steps=1), work, tmp_path / "model", fresh=True)
+    training.train(dataset, TINY_MODEL, dataclasses.replace(TINY_TRAIN, steps=2), work, tmp_path / "model", fresh=True)
     assert (work / "checkpoints/notes.txt").read_text() == "mine"
     assert (work / "checkpoints/2026-05").is_dir()
-    assert [path.name for path in (work / "checkpoints").iterdir() if path.name.isdecimal()] == ["1"]
+    assert [path.name for path in (work / "checkpoints").iterdir() if path.name.isdecimal()] == ["2"]
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     try:
-        parser, args = _parse(argv)
+        args = _parse(argv)
     except UserError as error:
         print(f"unimat: error: {error}", file=sys.stderr)
         return 2
@@ -89,7 +89,7 @@ def _run(argv: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("unimat").setLevel(level)
     try:
-        check_outputs(parser, args)
+        check_outputs(parser_of(args.command), args)
         module = importlib.import_module(f"unimat.cli.{args.command}")
         if hasattr(module, "check"):
             module.check(args)
@@ -117,10 +117,8 @@ def _run(argv: list[str]) -> int:
     return 0
 
 
-def _parse(argv: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """The parser of the command that is called, and what it was given."""
-    parser, chosen = _parsers(next((word for word in argv if not word.startswith("-")), None))
-    return chosen, parser.parse_args(argv)
+def _parse(argv: list[str]) -> argparse.Namespace:
+    return _parsers(next((word for word in argv if not word.startswith("-")), None))[0].parse_args(argv)
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
