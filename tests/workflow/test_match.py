@@ -19,13 +19,15 @@ SETS = {
     "predicted": {"from": "sample", "compositions_of": "test", "n": 20},
     "reference": {"from": "split", "split": "train", "lowest_per_composition": 3, "rank_by": "energy_per_atom"},
 }
+TOLD = {"conditions": ["composition"]}
 REPRODUCTIONS = sorted(path.name for path in (ROOT / "config/reproduction").glob("*.yaml"))
 
 
 @pytest.fixture
 def matching(run: Run) -> Run:
     """The demo with a set that is made for the crystals of its set `test`."""
-    run.write_config(sets=SETS, match={"sets": ["predicted"], "samples": [1, 20]}, reproduction={"pictures": 3})
+    match = {"sets": ["predicted"], "samples": [1, 20]}
+    run.write_config(sets=SETS, model=TOLD, match=match, reproduction={"pictures": 3})
     return run
 
 
@@ -45,6 +47,7 @@ def test_formulas_of_one_set_are_sampled_for_another_and_matched_by_number(match
 def test_the_samples_of_each_composition_are_those_of_the_section_where_the_set_names_none(matching: Run):
     matching.write_config(
         sets=SETS | {"predicted": {"from": "sample", "compositions_of": "test"}},
+        model=TOLD,
         sample={"n": 7},
         match={"sets": ["predicted"]},
     )

@@ -73,8 +73,10 @@ def test_other_settings_train_in_another_working_folder(demo_run: Run, finished:
 
 
 def test_a_failing_command_shows_its_own_words(run: Run):
-    run.write_config(dataset={"name": "custom", "source": "fail"})
+    properties = {"energy_per_atom": {"unit": "eV/atom"}}
+    run.write_config(dataset={"name": "custom", "source": "fail", "properties": properties}, train={"batch_size": 1})
     (run.folder / "fail").mkdir()
+    (run.folder / "fail/a.cif").write_text("data_a\n", encoding="utf-8")
     done = run.snakemake("--cores", "1", "dataset", "--show-failed-logs")
     assert done.returncode != 0
     assert "unimat ingest: error: told to fail" in done.stdout
