@@ -94,7 +94,7 @@ def arguments_of(words: list[str]) -> dict[str, Any]:
 
     Exits on a flag that the command does not know.
     """
-    found = {name: str(each) if isinstance(each, Path) else each for name, each in vars(_parse(words)[1]).items()}
+    found = {name: str(each) if isinstance(each, Path) else each for name, each in vars(_parse(words)).items()}
     out = found.get("out") or found.get("out_file")
     return found | ({"out": out} if out else {})
 
