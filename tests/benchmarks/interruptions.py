@@ -41,6 +41,7 @@ SAME, TOLD, TOO_LATE = "same output when called again", "of these told in one li
 FAULTS = HALF, OTHER, UNTOLD = "half a file", "other output", "traceback or wrong exit code"
 EXITS = {"SIGKILL": (-9,), "SIGTERM": (75, 143, -15), "SIGINT": (75, 130, -2), FULL: (2,)}
 MIB = 2**20
+PAGE = 4096  # bytes; a file in memory takes whole ones
 
 
 class Interruptions:
@@ -66,7 +67,7 @@ class Interruptions:
 
     def size(self) -> int:
         """Bytes of the disk that the copy takes."""
-        return sum(path.stat().st_blocks * 512 for path in self.copy.rglob("*") if path.is_file())
+        return sum(-(-path.stat().st_size // PAGE) * PAGE for path in self.copy.rglob("*") if path.is_file())
 
     def fresh(self, name: str) -> None:
         """A copy of the run in which a command has everything to do."""
