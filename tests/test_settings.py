@@ -56,3 +56,9 @@ def test_differences_name_each_setting():
 def test_settings_load_without_jax():
     code = "import sys, unimat.model.settings; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_heads_of_a_compact_network_share_its_channels_out():
+    with pytest.raises(UserError, match="channels 96 cannot be shared out among heads of head_dim 64"):
+        load_settings(ModelSettings, {"network": "compact", "channels": 96}, "model")
+    load_settings(ModelSettings, {"network": "compact", "channels": 96, "head_dim": 32}, "model")

@@ -7,6 +7,7 @@ NAME). The structures are kept as they are: no reduction, and no check beyond wh
 
 import argparse
 import logging
+from collections import Counter
 from pathlib import Path
 
 from unimat.cli._outputs import add_force, add_out_file, refuse_inputs
@@ -92,4 +93,8 @@ def run(args: argparse.Namespace) -> None:
         logger.warning("%s is left out: %s, %s", row.material_id, row.reason, row.detail)
     if not listed and len(rejected) > NAMED:
         logger.warning("and %d more; --rejected lists them", len(rejected) - NAMED)
+    if listed and rejected:
+        reasons = Counter(row.reason for row in rejected)
+        told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        logger.warning("%d of %d are left out (%s); %s lists them", len(rejected), n, told, listed)
     logger.info("%d of %d crystals -> %s (%s)", n - len(rejected), n, args.out, form)

@@ -160,6 +160,11 @@ class ModelSettings:
             raise ValueError(f"log_snr_min {self.log_snr_min} must lie below log_snr_max {self.log_snr_max}")
         if self.fourier_features and self.coordinate_form != "raw":
             raise ValueError("fourier_features are for coordinate_form raw; circle has its own")
+        if self.network == "compact" and self.channels % self.head_dim:
+            raise ValueError(
+                f"channels {self.channels} cannot be shared out among heads of head_dim {self.head_dim}; "
+                "give a head_dim that divides channels"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
