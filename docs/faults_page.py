@@ -53,7 +53,7 @@ PROTECTIONS = (
     ("`history.csv`, `speed.csv` of a model", "SHA-256 in `training.json`", "when a report or a card reads them"),
     (
         "the same of a training that goes on, and lists of compositions",
-        "SHA-256 in their first line",
+        "SHA-256 in the first line; beside a list of compositions, in `NAME.csv.sha256`",
         "when they are read",
     ),
     (
@@ -70,7 +70,7 @@ REMARKS = textwrap.dedent(
     checksums, carry none of them and are read as they are. A digit changed in one of those is not noticed.
 
     A hand may change a result as well. The next stage then says that the file was changed after it was written. Who
-    means the change removes the key `content_sha256` from a JSON file, or the first line of a CSV. A table that another
+    means the change removes the key `content_sha256` from a JSON file, the first line of a CSV, or `NAME.csv.sha256`. A table that another
     program has written anew carries no SHA-256 and is taken as it is.
 
     Configuration files, your own sources, and files for other programs (`unimat convert`) carry no checksums.

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import subprocess
 
 import pytest
 
-from unimat.checked_csv import rows_of, sealed, text_of
+from unimat.checked_csv import rows_of, sealed, text_of, write_beside
 from unimat.errors import UserError
 
 TEXT = "formula,count\nNaCl,2\nSi8,1\n"
@@ -61,3 +62,18 @@ def test_what_training_json_lists_is_held_against_it(tmp_path):
         text_of(history)
     (tmp_path / "training.json").write_text("{}")  # of an older version
     assert text_of(history) == "step,loss\n1,0.5\n"
+
+
+def test_a_list_for_other_programs_has_its_checksum_beside_it(tmp_path):
+    path = tmp_path / "compositions.csv"
+    write_beside(path, TEXT)
+    assert path.read_text() == text_of(path) == TEXT
+    done = subprocess.run(["sha256sum", "--check", "compositions.csv.sha256"], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0
+    path.write_text(TEXT[: TEXT.rindex("Si8")])
+    with pytest.raises(
+        UserError, match=r"csv was changed .* remove compositions.csv.sha256 if the change"
+    ):
+        text_of(path)
+    (tmp_path / "compositions.csv.sha256").unlink()
+    assert text_of(path) == "formula,count\nNaCl,2\n"

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
+from unimat import checked_csv
 from unimat.errors import UserError
 from unimat.files import read_json
 from unimat.model import history as training_history
@@ -189,7 +190,7 @@ def test_a_stop_at_any_moment_validation_included_continues_to_the_same_bytes(da
         monkeypatch.setattr(AskedAt, "looks", 0)
         with pytest.raises(Interrupted, match=f"after step {stopped_after}, "):
             training.train(dataset, TINY_MODEL, TINY_TRAIN, out / "work", out)
-        written = [int(row["step"]) for row in rows_of(out / "work" / "history.csv")]
+        written = [int(row["step"]) for row in checked_csv.rows_of(out / "work" / "history.csv")[1]]
         assert written == rows  # the row with the validation is not there yet
         monkeypatch.setattr(AskedAt, "n", 10**6)
         training.train(dataset, TINY_MODEL, TINY_TRAIN, out / "work", out)
@@ -200,7 +201,7 @@ def test_a_row_that_was_written_again_stands_once(tmp_path):
     history = training_history.Rows(tmp_path / "history.csv", ("step", "loss"), 0)
     for step, loss in ((2, 1.0), (4, 0.5), (4, 0.25)):
         history.add(step, {"loss": loss})
-    assert (tmp_path / "history.csv").read_text() == "step,loss\n2,1\n4,0.25\n"
+    assert checked_csv.text_of(tmp_path / "history.csv") == "step,loss\n2,1\n4,0.25\n"
 
 
 def test_time_limit_saves_and_stops(dataset, straight, tmp_path):

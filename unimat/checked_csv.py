@@ -1,4 +1,8 @@
-"""CSV files with checksums: in their own first line, or in the `training.json` beside those that people plot."""
+"""CSV files with checksums: in their own first line, or beside those that people open in other programs.
+
+Beside `history.csv` of a finished training it stands in `training.json`; beside a list of compositions in a file like
+that of `sha256sum`, `compositions.csv.sha256`.
+"""
 
 import csv
 import hashlib
@@ -6,7 +10,7 @@ import io
 from pathlib import Path
 
 from unimat.errors import UserError
-from unimat.files import existing, read_json, remedy
+from unimat.files import existing, read_json, remedy, write_text
 
 MARK = "# sha256="
 LISTED_IN = "training.json"
@@ -16,6 +20,19 @@ FILES = "files"  # its key: SHA-256 of each file beside it
 def sealed(text: str) -> str:
     """`text` behind a line with its SHA-256."""
     return f"{MARK}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def write_beside(path: str | Path, text: str) -> None:
+    """Write `text`, and its SHA-256 into `path`.sha256; an interruption between the two leaves no wrong one."""
+    beside = sidecar(path)
+    beside.unlink(missing_ok=True)
+    write_text(path, text)
+    write_text(beside, f"{hashlib.sha256(text.encode()).hexdigest()}  {Path(path).name}\n")
+
+
+def sidecar(path: str | Path) -> Path:
+    path = Path(path)
+    return path.with_name(f"{path.name}.sha256")
 
 
 def text_of(path: str | Path) -> str:
@@ -34,6 +51,12 @@ def text_of(path: str | Path) -> str:
     listed = _listed(path)
     if listed is not None and listed != hashlib.sha256(content).hexdigest():
         raise UserError(f"{path} is not what was written (its SHA-256 is not that of {LISTED_IN}); {remedy(path)}")
+    beside = sidecar(path)
+    if beside.is_file() and beside.read_bytes().split()[:1] != [hashlib.sha256(content).hexdigest().encode()]:
+        raise UserError(
+            f"{path} was changed after it was written (its SHA-256 is not that of {beside.name}); {remedy(path)}, "
+            f"or remove {beside.name} if the change is meant"
+        )
     first, _, rest = text.partition("\n")
     if not first.startswith("#"):
         return text

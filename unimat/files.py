@@ -42,6 +42,7 @@ MADE_BY = {
     "dynamics.json": "md",
     "prediction.parquet": "match",
     "prediction.json": "match",
+    "compositions.csv": "compositions",
     "manifest.json": "fetch",
 }
 SHOWN = 3  # names of a folder's contents, in an error

@@ -40,7 +40,7 @@ def explained(error: yaml.YAMLError, text: str) -> str:
         character = content[mark.column : mark.column + 1]
         return f", line {line}: unquoted text cannot begin with {character!r}; quote it"
     if context.startswith("while parsing a flow") and opened is not None:
-        bracket = "{" if "mapping" in context else "["
+        bracket = next((each for each in reversed(text[: opened.index + 1]) if each in "[{"), "{")
         shows = "" if line == opened.line + 1 else f", as line {line} shows"
         return f", line {opened.line + 1}: a {bracket!r} is not closed, or a comma is missing{shows}; close it"
     if opened is not None and "quoted scalar" in context:

@@ -21,9 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from unimat import csv_cells
-    from unimat.checked_csv import sealed
+    from unimat.checked_csv import write_beside
     from unimat.errors import UserError
-    from unimat.files import write_text
     from unimat.materials.compositions import cell_formulas
     from unimat.materials.sets import crystals_of
 
@@ -34,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     formulas = cell_formulas(table)
     text = io.StringIO(newline="")
     csv_cells.write_rows(text, ["formula", "truth_id"], zip(formulas, table.material_ids, strict=True))
-    write_text(args.out_file, sealed(text.getvalue()))
+    write_beside(args.out_file, text.getvalue())
     different = len(set(formulas))
     logging.getLogger("unimat.compositions").info(
         "%d formulas, %d different -> %s", len(formulas), different, args.out_file

@@ -119,6 +119,8 @@ def with_energies(table: CrystalTable, path: str | Path, settings: EnergySetting
         UserError: if there are no energies, or nobody says what they are.
     """
     column = settings.column if settings else ENERGY
+    if not len(table):  # nothing of this set was a crystal: there is nothing to judge, and that is no mistake
+        return table
     if column not in table.property_names:
         raise UserError(
             f"{path} holds no energies ({_columns(table, column)}): {_relax(path)}, or name their column, and what they"

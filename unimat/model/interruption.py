@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 from unimat.signals import ENDING, patience
 
@@ -59,9 +60,14 @@ class Interruption:
             self._signal, self._when = signal.Signals(number), now
 
     @property
-    def asked(self) -> bool:
-        return self._signal is not None or (self._deadline is not None and time.monotonic() > self._deadline)
+    def signalled(self) -> bool:
+        """Whether a signal asks to stop; the time limit may have passed as well."""
+        return self._signal is not None
 
-    def stop(self, step: int, folder: Path) -> None:
+    @property
+    def asked(self) -> bool:
+        return self.signalled or (self._deadline is not None and time.monotonic() > self._deadline)
+
+    def stop(self, step: int, folder: Path) -> NoReturn:
         why = "the time limit" if self._signal is None else self._signal.name
         raise Interrupted(f"stopped by {why} after step {step}, saved in {folder}; the same command continues")

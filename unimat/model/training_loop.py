@@ -70,7 +70,7 @@ class Trainer:
             progress(total=steps, initial=first, desc="train", unit="step", disable=not is_writer()) as bar,
         ):
             if self._is_due(first, state):
-                state = self._row(first, state, UNKNOWN_SPEED, interruption, bar)
+                state = self._earlier_row(first, state, interruption, bar)
             for step, batch in enumerate(batches, first + 1):
                 if compiled is None:
                     self._speed = Speed(self.settings.batch_size, self.flops(batch), self.layout.devices)
@@ -110,7 +110,7 @@ class Trainer:
                 self._refuse(bad_step)
         if row_due and not asked:
             try:
-                state = self._row(step, state, self._speed.since(step), interruption, bar)
+                state = self._row(step, state, self._speed.since(step), lambda: interruption.asked, bar)
                 self._speed.start(step)
             except GivenUp:
                 asked = save_due = True
@@ -121,18 +121,29 @@ class Trainer:
             interruption.stop(step, self.folder.path)
         return state
 
+    def _earlier_row(self, step: int, state: TrainState, interruption: Interruption, bar: Progress) -> TrainState:
+        """The row that an attempt before this one left out. The time limit does not end it: each attempt gets on."""
+        try:
+            return self._row(step, state, UNKNOWN_SPEED, lambda: interruption.signalled, bar)
+        except GivenUp:
+            interruption.stop(step, self.folder.path)
+
     def _row(
-        self, step: int, state: TrainState, speed: Mapping[str, float | None], interruption: Interruption, bar: Progress
+        self,
+        step: int,
+        state: TrainState,
+        speed: Mapping[str, float | None],
+        asked: Callable[[], bool],
+        bar: Progress,
     ) -> TrainState:
         """Write the row of the history that is due after a step, with a validation if it is due; new sums begin.
 
         Raises:
-            GivenUp: if the run is asked to stop during the validation; nothing is written then.
+            GivenUp: if `asked` says during the validation that the run is to stop; nothing is written then.
         """
         validation_due = step == self.settings.steps or step % self.settings.validate_every == 0
         alone = jax.process_count() == 1  # several validate together, and none may leave the others
-        give_up = lambda: alone and interruption.asked  # noqa: E731
-        val_loss = self.validate(state.ema_params, give_up) if validation_due else None
+        val_loss = self.validate(state.ema_params, lambda: alone and asked()) if validation_due else None
         row = self.history.add(step, state.sums, float(self._schedule(step - 1)), val_loss, speed)
         bar.set_postfix(loss=row["loss"], refresh=False)
         return dataclasses.replace(state, sums=self._no_sums())
