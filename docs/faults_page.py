@@ -70,8 +70,8 @@ REMARKS = textwrap.dedent(
     checksums, carry none of them and are read as they are. A digit changed in one of those is not noticed.
 
     A hand may change a result as well. The next stage then says that the file was changed after it was written. Who
-    means the change removes the key `content_sha256` from a JSON file, the first line of a CSV, or `NAME.csv.sha256`. A table that another
-    program has written anew carries no SHA-256 and is taken as it is.
+    means the change removes the key `content_sha256` from a JSON file, the first line of a CSV, or `NAME.csv.sha256`. A
+    table that another program has written anew carries no SHA-256 and is taken as it is.
 
     Configuration files, your own sources, and files for other programs (`unimat convert`) carry no checksums.
     """
