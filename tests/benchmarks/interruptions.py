@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from corruption import OUT, outputs
 from harness import Figure, finish, say
 from small_run import build, words_of
@@ -35,11 +36,18 @@ COMMANDS = {
     "relax b-1": ("work/relax", "work/relaxed"),
     "metrics": ("work/cache",),
 }
-SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
+SIGNALS = {
+    "SIGKILL": signal.SIGKILL,
+    "SIGTERM": signal.SIGTERM,
+    "SIGINT": signal.SIGINT,
+    "SIGHUP": signal.SIGHUP,
+}
 FULL = "full disk"
 SAME, TOLD, TOO_LATE = "same output when called again", "of these told in one line", "of these over before"
-FAULTS = HALF, OTHER, UNTOLD = "half a file", "other output", "traceback or wrong exit code"
-EXITS = {"SIGKILL": (-9,), "SIGTERM": (75, 143, -15), "SIGINT": (75, 130, -2), FULL: (2,)}
+FAULTS = HALF, OTHER, UNTOLD, LEFT = "half a file", "other output", "traceback or wrong exit code", "processes left"
+SLOWEST = "slowest end, s"
+IN_TIME = 30  # s that Slurm leaves between SIGTERM and SIGKILL
+EXITS = {"SIGKILL": (-9,), "SIGTERM": (75, 143, -15), "SIGINT": (75, 130, -2), "SIGHUP": (75, 129, -1), FULL: (2,)}
 MIB = 2**20
 PAGE = 4096  # bytes; a file in memory takes whole ones
 
@@ -87,18 +95,21 @@ class Interruptions:
                 self.expected[name] = self.made(), time.monotonic() - began, self.size() - before
         return self.expected[name]
 
-    def trial(self, name: str, fault: str, draw: random.Random) -> dict[str, int]:
-        """What came of one interruption, as counts."""
+    def trial(self, name: str, fault: str, draw: random.Random) -> dict[str, float]:
+        """What came of one interruption, as counts, and the seconds until a signal had ended the command."""
         expected, seconds, added = self.undisturbed(name)
         with _emptied(self.copy), _disk(self.copy, fault) as resize:
             self.fresh(name)
             resize(self.size() + int(draw.uniform(0, 0.9) * added))
-            process = self.start(name)
+            process, children = self.start(name), []
             if fault in SIGNALS:
                 time.sleep(draw.uniform(0.1, 0.95) * seconds)
+                children = _children(process)
                 process.send_signal(SIGNALS[fault])
+            asked = time.monotonic()
             said = process.communicate()[1]
-            code = process.returncode
+            ended, code = time.monotonic() - asked, process.returncode
+            alive = psutil.wait_procs(children, timeout=5)[1]
             late = code == 0
             left = {path: digest for path, digest in self.made().items() if not _hidden(path)}
             half = any(expected.get(path) != digest for path, digest in left.items())
@@ -111,8 +122,16 @@ class Interruptions:
             same = again.returncode == 0 and self.made() == expected
         if half or untold or not same:
             say(f"{name}, {fault}: exit code {code}\n{said[-2000:]}\n{more[-2000:]}")
-        came = {SAME: same, TOO_LATE: late, TOLD: told, HALF: half, OTHER: not same, UNTOLD: untold}
-        return {each: int(value) for each, value in came.items()}
+        came = {SAME: same, TOO_LATE: late, TOLD: told, HALF: half, OTHER: not same, UNTOLD: untold, LEFT: len(alive)}
+        counts = {each: int(value) for each, value in came.items()}
+        return counts | {SLOWEST: ended if fault in SIGNALS and not late else 0.0}
+
+
+def _children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _hidden(path: str) -> bool:
@@ -173,13 +192,15 @@ def main() -> None:
             for name in args.command or COMMANDS:
                 trials = [interruptions.trial(name, fault, draw) for _ in range(args.n)]
                 counts = {each: sum(trial[each] for trial in trials) for each in (SAME, TOO_LATE, TOLD, *FAULTS)}
-                rows.append({"fault": fault, "command": name.split()[0], "tried": args.n, **counts})
+                slowest = round(max(trial[SLOWEST] for trial in trials), 2)
+                rows.append({"fault": fault, "command": name.split()[0], "tried": args.n, **counts, SLOWEST: slowest})
                 say(str(rows[-1]))
         os.chdir(home)
     n = sum(row["tried"] for row in rows)
     figures = [Figure("interruptions", n, "commands")]
     figures += [Figure(SAME, sum(row[SAME] for row in rows), f"of {n}", n, better="higher")]
     figures += [Figure(each, sum(row[each] for row in rows), f"of {n}", 0) for each in FAULTS]
+    figures.append(Figure(SLOWEST, max(row[SLOWEST] for row in rows), "s", IN_TIME))
     finish("interruptions", figures, seed=seed, faults=rows)
 
 
