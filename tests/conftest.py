@@ -39,7 +39,9 @@ class _Done:
             self.done.add(report.nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        self.config.cache.set(DONE, sorted(self.done))
+        cache = getattr(self.config, "cache", None)  # none with -p no:cacheprovider
+        if cache and not self.config.option.collectonly:
+            cache.set(DONE, sorted(self.done))
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.config.option.remaining and self.done:
             session.exitstatus = pytest.ExitCode.OK  # nothing was lacking the first time
 

@@ -71,9 +71,7 @@ def test_a_list_for_other_programs_has_its_checksum_beside_it(tmp_path):
     done = subprocess.run(["sha256sum", "--check", "compositions.csv.sha256"], cwd=tmp_path, capture_output=True)
     assert done.returncode == 0
     path.write_text(TEXT[: TEXT.rindex("Si8")])
-    with pytest.raises(
-        UserError, match=r"csv was changed .* remove compositions.csv.sha256 if the change"
-    ):
+    with pytest.raises(UserError, match=r"csv was changed .* remove compositions.csv.sha256 if the change"):
         text_of(path)
     (tmp_path / "compositions.csv.sha256").unlink()
     assert text_of(path) == "formula,count\nNaCl,2\n"

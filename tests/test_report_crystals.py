@@ -16,6 +16,7 @@ from unimat import crystal_table
 from unimat.crystal_table import Crystal, Rejected
 from unimat.report import assets
 from unimat.report.crystal_rows import VERDICTS, crystal_rows
+from unimat.report.crystals import element_colour
 from unimat.report.partners import partners
 from unimat.report.payload import as_json, packed, payload
 from unimat.report.run_files import SetFiles, read_run
@@ -233,3 +234,10 @@ def test_the_viewer_is_the_published_file():
 def test_no_script_can_end_its_element():
     assert "</script" not in assets.scripts()
     assert "</style" not in assets.styles()
+
+
+def test_every_element_of_the_table_has_a_colour():
+    """Jmol's colours end with meitnerium, 109; a network draws heavier elements before it has learned better."""
+    colours = [element_colour(number) for number in range(1, 119)]
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours)
+    assert colours[111] == colours[108]

@@ -4,8 +4,10 @@ import json
 import logging
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 import jax
@@ -54,7 +56,7 @@ class WorkFolder:
         """
         import orbax.checkpoint as ocp  # slow to import, and sampling does without it
 
-        for name in ("absl", "asyncio"):
+        for name in ("absl", "asyncio", "concurrent.futures"):
             logging.getLogger(name).addFilter(_said_once)
         self.path = Path(path).resolve()
         self._claim_together(settings, fresh)
@@ -128,6 +130,7 @@ class WorkFolder:
         except Exception as error:  # Orbax passes on whatever its storage raises, in a thread of its own
             if not _is_full(error):
                 raise
+            sys.excepthook = _without_late_writes
             raise UserError(
                 f"no space left for a checkpoint in {self.path}; {self.last_good()}; make room, or raise "
                 "train.checkpoint_every, and run the same command again"
@@ -191,8 +194,15 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def _said_once(record: logging.LogRecord) -> bool:
-    """Whether to log: not each array that a full disk keeps from being written, which is said in one line."""
-    return not (record.exc_info and _is_full(record.exc_info[1]))
+    """Whether to log: not each array that a full disk keeps from being written, nor those that wait behind it."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (_is_full(error) or str(error) == "Event loop is closed")  # of writes that the end of others ended
+
+
+def _without_late_writes(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """`sys.excepthook` of a run that a full disk ends: writes that were on their way find Orbax's loop closed."""
+    if str(error) != "Event loop is closed":
+        sys.__excepthook__(kind, error, trace)
 
 
 @jax.jit

@@ -197,7 +197,9 @@ def _gradients(numbers: np.ndarray, name: str) -> str:
 
 def _base(atomic_number: int) -> np.ndarray:
     """Jmol's colour of an element, RGB in [0, 1]; carbon darker, to stand apart from silicon."""
-    return np.array([0.33, 0.35, 0.38]) if atomic_number == 6 else np.asarray(jmol_colors[atomic_number])
+    if atomic_number == 6:
+        return np.array([0.33, 0.35, 0.38])
+    return np.asarray(jmol_colors[min(atomic_number, len(jmol_colors) - 1)])  # Jmol's colours end with meitnerium
 
 
 def _hex(rgb: np.ndarray) -> str:
