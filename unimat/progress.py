@@ -76,6 +76,7 @@ class _Logged:
         self._initial = self._done = initial
         self._values: dict[str, Any] = {}
         self._started, self._said = time.monotonic(), False
+        self._before = self._started, initial  # time and count at the last line
         self._over = threading.Event()
         if not disable:
             threading.Thread(target=self._speak, daemon=True, name=f"progress of {desc}").start()
@@ -124,15 +125,17 @@ class _Logged:
 
     def _line(self, over: bool = False) -> str:
         """For example ``relax: 120 of 300 crystals, 2.1 per second, about 1 min 26 s left, loss=0.5``."""
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        rate = (self._done - self._initial) / seconds
+        now, done = time.monotonic(), self._done
+        seconds = max(now - self._started, 1e-9)
+        rate = (done - self._before[1]) / max(now - self._before[0], 1e-9)  # the first steps may compile for minutes
+        is_first, self._before = self._before[0] == self._started, (now, done)
         parts = [self._counted()]
         if over:
             parts.append(f"ended after {duration(seconds)}")
         elif rate > 0:
             if self._unit != "B":
                 parts.append(f"{rate:.3g} per second" if rate >= 1 else f"{duration(1 / rate)} each")
-            if self._total is not None:
+            if self._total is not None and not is_first:
                 parts.append(f"about {duration(max(self._total - self._done, 0) / rate)} left")
         else:
             parts.append(f"begun {duration(seconds)} ago")
