@@ -58,6 +58,8 @@ class WorkFolder:
 
         for name in ("absl", "asyncio", "concurrent.futures"):
             logging.getLogger(name).addFilter(_said_once)
+        if sys.excepthook is sys.__excepthook__:  # a thread of Orbax's storage prints by it
+            sys.excepthook = _without_late_writes
         self.path = Path(path).resolve()
         self._claim_together(settings, fresh)
         # Half-written checkpoints of an attempt that was killed go away here.
@@ -130,7 +132,6 @@ class WorkFolder:
         except Exception as error:  # Orbax passes on whatever its storage raises, in a thread of its own
             if not _is_full(error):
                 raise
-            sys.excepthook = _without_late_writes
             raise UserError(
                 f"no space left for a checkpoint in {self.path}; {self.last_good()}; make room, or raise "
                 "train.checkpoint_every, and run the same command again"
