@@ -97,7 +97,7 @@ INTERRUPTED = textwrap.dedent(
 
     A command of the same run, in a process of its own, met the fault at a random moment. Then it was called once more
     without it. "Same output" means that every file is byte for byte that of a command that nothing interrupted.
-    `python tests/benchmarks/interruptions.py --seed {seed}` repeats it.
+    `python tests/benchmarks/interruptions.py --n {n} --seed {seed}` repeats it.
 
     """
 )
@@ -122,7 +122,7 @@ def corruption(result: Mapping[str, Any]) -> Iterator[str]:
 
 def interruptions(result: Mapping[str, Any]) -> Iterator[str]:
     """Kills, signals and full disks by command."""
-    yield INTERRUPTED.format(seed=result["seed"])
+    yield INTERRUPTED.format(n=result["faults"][0]["tried"], seed=result["seed"])
     yield from _table(result["faults"])
 
 
