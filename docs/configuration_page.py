@@ -10,35 +10,15 @@ from typing import Any
 
 import yaml
 
+from unimat.configuration.sections import SETTINGS
 from unimat.materials.airss_settings import AirssSettings
-from unimat.materials.dynamics.settings import MdSettings
-from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
+from unimat.materials.ingest_settings import ConvertSettings
 from unimat.materials.metrics_settings import MetricsSettings
 from unimat.materials.prediction_settings import PredictionSettings
-from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.screen_settings import ScreenSettings
-from unimat.materials.stability_settings import CompareSettings, HullSettings
-from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
-from unimat.report.settings import ReportSettings
-from unimat.reproduction.settings import ReproductionSettings
+from unimat.model.settings import SampleSettings
 
 SCHEMAS = Path(__file__).parents[1] / "workflow/schemas"
-SETTINGS: dict[str, Any] = {
-    "dataset": IngestSettings,
-    "encode": EncodeSettings,
-    "model": ModelSettings,
-    "train": TrainSettings,
-    "sample": SampleSettings,
-    "airss": AirssSettings,
-    "metrics": MetricsSettings,
-    "match": PredictionSettings,
-    "relax": RelaxSettings,
-    "hull": HullSettings,
-    "md": MdSettings,
-    "compare": CompareSettings,
-    "report": ReportSettings,
-    "reproduction": ReproductionSettings,
-}
 # Keys that the rules read and no settings class knows.
 KEYS_OF_RULES: dict[str, Any] = {
     "metrics.sets": [],
