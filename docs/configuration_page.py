@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from unimat.configuration.sections import SETTINGS
+from unimat.configuration.sections import SECTIONS
 from unimat.materials.airss_settings import AirssSettings
 from unimat.materials.ingest_settings import ConvertSettings
 from unimat.materials.metrics_settings import MetricsSettings
@@ -86,7 +86,7 @@ def configuration() -> str:
     for name, part in top["properties"].items():
         if "$ref" in part:
             schema = read_schema(part["$ref"])
-            found = rows(schema["properties"], f"{name}.", defaults_of(SETTINGS[name], f"{name}."))
+            found = rows(schema["properties"], f"{name}.", defaults_of(SECTIONS[name], f"{name}."))
             parts.append(f"\n## {name}\n\n{words_of(schema)}.\n\n{table(found)}")
         elif name == "sets":
             parts.append(f"\n## sets\n\n{words_of(part)}.\n")

@@ -64,7 +64,7 @@ def test_generated_pages_are_up_to_date(tmp_path: Path):
 def test_every_key_of_the_schemas_is_a_setting_and_the_other_way_round():
     page = configuration_page()
     known = set()
-    for name, kind in page.SETTINGS.items():
+    for name, kind in page.SECTIONS.items():
         schema = page.read_schema(f"{name}.schema.yaml")
         defaults = page.defaults_of(kind, f"{name}.")
         keys = {row[0] for row in page.rows(schema["properties"], f"{name}.", defaults)}

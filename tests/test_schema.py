@@ -10,15 +10,13 @@ import jsonschema
 import pytest
 import yaml
 
-from unimat.configuration.sections import SETTINGS
+from unimat.configuration.sections import SECTIONS
 from unimat.materials.airss_settings import AirssSettings
 from unimat.materials.ingest_settings import ConvertSettings
 from unimat.materials.screen_settings import ScreenSettings
 from unimat.model.settings import SampleSettings
 
 SCHEMAS = Path(__file__).parents[1] / "workflow/schemas"
-# `convert` and `screen` are options of sets, and have no section.
-SECTIONS = {name: each for name, each in SETTINGS.items() if name not in ("convert", "screen")}
 # Keys that wire the workflow and that no command sees.
 OF_THE_WORKFLOW = {
     "metrics": {"sets", "reference_split", "cache"},
@@ -76,7 +74,7 @@ def test_a_section_of_the_schema_has_the_keys_of_its_settings_class(section: str
     properties = schema(section)["properties"]
     own = OF_THE_WORKFLOW.get(section, set())
     assert own <= properties.keys()
-    compare(SETTINGS[section], {key: value for key, value in properties.items() if key not in own}, section)
+    compare(SECTIONS[section], {key: value for key, value in properties.items() if key not in own}, section)
 
 
 def test_the_configuration_has_these_sections_and_no_others():

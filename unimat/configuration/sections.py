@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "report": ReportSettings,
     "reproduction": ReproductionSettings,
 }
+SECTIONS = {name: each for name, each in SETTINGS.items() if name not in ("convert", "screen")}  # those of a file
 # What a set's options go before those of, by its origin.
 SECTION_OF_ORIGIN = {"sample": "sample", "airss": "airss", "screen": "screen", "file": "convert"}
 OF_FETCH = {"mirror", "files"}  # where the same files are from: no settings of ingestion
