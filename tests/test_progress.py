@@ -63,6 +63,13 @@ def test_downloads_are_counted_in_megabytes(quick):
     assert quick.messages[1].startswith("train.csv: 20 of 40 MB, about 0.")
 
 
+def test_work_that_never_begins_says_nothing(quick):
+    waiting = progress([1, 2, 3], "read", unit="crystal")
+    time.sleep(0.2)
+    assert quick.messages == []
+    assert list(waiting) == [1, 2, 3]
+
+
 def test_disabled_says_nothing(quick):
     with progress(total=3, disable=True) as bar:
         bar.update()

@@ -77,11 +77,17 @@ class _Logged:
         self._values: dict[str, Any] = {}
         self._started, self._said = time.monotonic(), False
         self._before = self._started, initial  # time and count at the last line
-        self._over = threading.Event()
-        if not disable:
-            threading.Thread(target=self._speak, daemon=True, name=f"progress of {desc}").start()
+        self._over, self._disable = threading.Event(), disable
+
+    def _start(self) -> None:
+        """Let the time begin, and the lines; not before the work does, which may never come to that."""
+        self._started = time.monotonic()
+        self._before = self._started, self._initial
+        if not self._disable:
+            threading.Thread(target=self._speak, daemon=True, name=f"progress of {self._desc}").start()
 
     def __iter__(self) -> Iterator[Any]:
+        self._start()
         try:
             for item in self._iterable or ():
                 yield item
@@ -90,6 +96,7 @@ class _Logged:
             self.close()
 
     def __enter__(self) -> "_Logged":
+        self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
