@@ -98,7 +98,6 @@ INTERRUPTED = textwrap.dedent(
     A command of the same run, in a process of its own, met the fault at a random moment. Then it was called once more
     without it. "Same output" means that every file is byte for byte that of a command that nothing interrupted.
     `python tests/benchmarks/interruptions.py --n {n} --seed {seed}` repeats it.
-    A training that a full disk ends says so in one line; its storage library may print tracebacks of its own beside it.
 
     """
 )

@@ -1,6 +1,8 @@
 import errno
 import json
 import logging
+import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -202,6 +204,18 @@ def test_full_disk_is_one_line_and_keeps_the_last_good_checkpoint(saved, monkeyp
     assert "\n" not in str(caught.value)
     folder.close()
     assert int(restored(saved)[0]["step"]) == 6
+
+
+def test_writes_that_a_full_disk_left_on_their_way_print_nothing(tmp_path, monkeypatch):
+    heard = []
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    before = sys.unraisablehook
+    folder = WorkFolder(tmp_path / "work", {})
+    for error in (RuntimeError("Event loop is closed"), ValueError("something else")):
+        sys.unraisablehook(types.SimpleNamespace(exc_type=type(error), exc_value=error))
+    folder.close()
+    assert [str(each.exc_value) for each in heard] == ["something else"]
+    assert sys.unraisablehook is before
 
 
 def test_any_changed_word_changes_the_checksum():

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import jax
@@ -56,16 +55,16 @@ class WorkFolder:
         """
         import orbax.checkpoint as ocp  # slow to import, and sampling does without it
 
-        for name in ("absl", "asyncio", "concurrent.futures"):
+        for name in ("absl", "asyncio"):
             logging.getLogger(name).addFilter(_said_once)
-        if sys.excepthook is sys.__excepthook__:  # a thread of Orbax's storage prints by it
-            sys.excepthook = _without_late_writes
         self.path = Path(path).resolve()
         self._claim_together(settings, fresh)
         # Half-written checkpoints of an attempt that was killed go away here.
         options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True, cleanup_tmp_directories=True)
         self._args = ocp.args
         self._manager = ocp.CheckpointManager(self.path / "checkpoints", options=options)
+        self._hook, self._met_full_disk = sys.unraisablehook, False
+        sys.unraisablehook = _without_late_writes(self._hook)
 
     def _claim_together(self, settings: dict[str, Any], fresh: bool) -> None:
         """Process 0 claims the folder and the others look for it; one that fails would leave the rest waiting."""
@@ -132,6 +131,7 @@ class WorkFolder:
         except Exception as error:  # Orbax passes on whatever its storage raises, in a thread of its own
             if not _is_full(error):
                 raise
+            self._met_full_disk = True
             raise UserError(
                 f"no space left for a checkpoint in {self.path}; {self.last_good()}; make room, or raise "
                 "train.checkpoint_every, and run the same command again"
@@ -188,6 +188,8 @@ class WorkFolder:
             self._manager.close()
         except Exception as error:  # the run is over already, for a reason that must not be hidden
             logger.debug("closing %s: %s", self.path, error)
+        if not self._met_full_disk:  # after a full disk, writes end late
+            sys.unraisablehook = self._hook
 
 
 def _is_full(error: BaseException | None) -> bool:
@@ -195,15 +197,21 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def _said_once(record: logging.LogRecord) -> bool:
-    """Whether to log: not each array that a full disk keeps from being written, nor those that wait behind it."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not (_is_full(error) or str(error) == "Event loop is closed")  # of writes that the end of others ended
+    """Whether to log: not each array that a full disk keeps from being written, which is said in one line."""
+    return not (record.exc_info and _is_full(record.exc_info[1]))
 
 
-def _without_late_writes(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """`sys.excepthook` of a run that a full disk ends: writes that were on their way find Orbax's loop closed."""
-    if str(error) != "Event loop is closed":
-        sys.__excepthook__(kind, error, trace)
+def _without_late_writes(hook: Callable[[Any], object]) -> Callable[[Any], None]:
+    """`sys.unraisablehook` that is silent about writes which a full disk left on their way: they find a loop closed.
+
+    TensorStore's threads report them so, outside of every call that could catch them.
+    """
+
+    def report(lost: Any) -> None:
+        if str(lost.exc_value) != "Event loop is closed":
+            hook(lost)
+
+    return report
 
 
 @jax.jit
