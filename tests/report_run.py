@@ -12,7 +12,7 @@ from pymatgen.core import Lattice, Structure
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.files import write_json, write_text
-from unimat.materials import compare, gather, hull, reference
+from unimat.materials import compare, gather, hull, reference, stability_summary
 from unimat.materials.metrics.distributions import distances, properties
 from unimat.materials.metrics.intervals import rate
 from unimat.materials.pairs import all_pairs
@@ -179,7 +179,7 @@ def write_set(folder: Path, name: str, rows: list[Crystal], phases: reference.Re
     frame["unique"] = pd.Series(pd.NA, frame.index, "boolean").mask(near, ~frame["formula"].duplicated())
     frame["novel"] = pd.Series(pd.NA, frame.index, "boolean").mask(near, frame.index.to_numpy() % 3 == 0)
     frame.to_parquet(place / "stability.parquet", index=False)
-    write_json(place / "stability.json", hull.summary(frame, name, after, phases, HullSettings()))
+    write_json(place / "stability.json", stability_summary.summary(frame, name, after, phases, HullSettings()))
 
 
 def write_metrics(folder: Path, place: Path, name: str, table: CrystalTable) -> None:

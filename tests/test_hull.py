@@ -10,7 +10,7 @@ from pymatgen.core import Composition, Element
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import UserError
-from unimat.materials import hull, reference
+from unimat.materials import hull, reference, stability_summary
 from unimat.materials.references.lost import lost
 from unimat.materials.stability_settings import HullSettings
 
@@ -83,7 +83,9 @@ def test_table_counts_everything_asked_for():
     assert frame["stable"].tolist() == [True, False, False, False]
     assert frame["metastable"].tolist() == [False, True, False, False]
     assert np.isnan(frame["decomposition_energy"][3])
-    counts = hull.summary(frame.assign(unique=True, novel=[False, True, True, None]), "s", table, SI_C, HullSettings())
+    counts = stability_summary.summary(
+        frame.assign(unique=True, novel=[False, True, True, None]), "s", table, SI_C, HullSettings()
+    )
     assert counts["stable"] == {"count": 1, "of": 6, "rate": pytest.approx(1 / 6)}
     assert counts["stable_unique_novel"]["count"] == 0
     assert counts["metastable_unique_novel"]["count"] == 1
@@ -139,7 +141,7 @@ def test_a_phase_of_the_reference_itself_lies_on_the_hull_and_not_below_it():
     assert frame["on_hull"].tolist() == [True, True, True, False, False, False]
     assert frame["metastable"].tolist() == [True, True, True, False, False, True]
     frame = frame.assign(unique=True, novel=True)
-    found = hull.summary(frame, "mine", table, SI_C, HullSettings())
+    found = stability_summary.summary(frame, "mine", table, SI_C, HullSettings())
     assert found["on_hull"] == {"count": 3, "of": 8}
     assert found["thresholds"]["tolerance"] == 1e-6
 
@@ -189,7 +191,7 @@ def test_verdicts_near_lost_phases_are_named(caplog):
     frame = hull.stability_table(table, reference_, HullSettings())
     assert frame["lost_phases"].tolist() == [None, "C-Si (1)", None]
     assert "1 verdicts of chemical systems that contain phases which the reference 'phases' lost: c-1" in caplog.text
-    found = hull.summary(frame.assign(unique=True, novel=True), "mine", table, reference_, HullSettings())
+    found = stability_summary.summary(frame.assign(unique=True, novel=True), "mine", table, reference_, HullSettings())
     assert found["lost_phases"] == {
         "systems": {"C-Li-O": 1, "C-Si": 1},
         "verdicts": {"count": 1, "of": 3, "first": ["c-1"]},
@@ -240,8 +242,8 @@ def test_nothing_is_called_known_where_nobody_judged_novelty():
     table = relaxed(("SiC", -7.6), ("SiC", -7.49), ("SiC", -7.0), ("SiC", None))
     frame = hull.stability_table(table, SI_C, HullSettings())
     unjudged = pd.Series(pd.NA, frame.index, dtype="boolean")
-    counts = hull.counts(frame.assign(unique=[True, True, pd.NA, pd.NA], novel=unjudged), 6)
+    counts = stability_summary.counts(frame.assign(unique=[True, True, pd.NA, pd.NA], novel=unjudged), 6)
     assert counts["metastable_unique_novel"] is None
     assert counts["metastable"]["count"] == 1
-    none_near = hull.counts(frame.assign(unique=unjudged, novel=unjudged), 6)
+    none_near = stability_summary.counts(frame.assign(unique=unjudged, novel=unjudged), 6)
     assert none_near["metastable_unique_novel"]["count"] == 0

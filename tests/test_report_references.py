@@ -8,7 +8,7 @@ from pymatgen.analysis.phase_diagram import PDEntry
 from pymatgen.core import Composition
 
 from unimat.crystal_table import Crystal, from_crystals
-from unimat.materials import compare, hull, reference
+from unimat.materials import compare, hull, reference, stability_summary
 from unimat.materials.convergence import convergence
 from unimat.materials.pairs import all_pairs
 from unimat.materials.stability_settings import CompareSettings, HullSettings
@@ -42,7 +42,7 @@ def judged_set(*names: str) -> SetFiles:
     frames = hull.stability_tables(table, hulls, HullSettings())
     frames = {name: frame.assign(unique=True, novel=True) for name, frame in frames.items()}
     flips = verdict_flips(frames, hulls)
-    summary = hull.summary_of_all(frames, "generated", table, hulls, flips, HullSettings())
+    summary = stability_summary.summary_of_all(frames, "generated", table, hulls, flips, HullSettings())
     empty = {field.name: None for field in dataclasses.fields(SetFiles)}
     return SetFiles(**{**empty, "name": "generated", "rejected": [], "stability": frames[names[0]],
                        "stability_summary": summary})  # fmt: skip

@@ -13,7 +13,7 @@ from unimat import crystal_table
 from unimat.cli import main
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import UserError
-from unimat.materials import hull, reference
+from unimat.materials import hull, reference, stability_summary
 from unimat.materials.stability_settings import HullSettings
 from unimat.materials.verdict_flips import flip_counts, verdict_flips
 
@@ -112,7 +112,7 @@ def test_bad_rows_are_named_and_counted_and_the_rest_is_judged(caplog: pytest.Lo
     known = phases("a", *ELEMENTS, ("SiC", -7.5))
     frame = hull.stability_table(table, known, HullSettings())
     assert frame["decomposition_energy"].notna().tolist() == [True, False, False, False, False, True]
-    counts = hull.summary(frame.assign(unique=True, novel=True), "s", table, known, HullSettings())
+    counts = stability_summary.summary(frame.assign(unique=True, novel=True), "s", table, known, HullSettings())
     assert (counts["n_judged"], counts["stable"]["of"]) == (2, 6)
     assert counts["not_judged"] == {
         "its energy is not a number": 1,

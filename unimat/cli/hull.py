@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import parquet
     from unimat.files import write_json
-    from unimat.materials import hull, reference
+    from unimat.materials import hull, reference, stability_summary
     from unimat.materials.novelty import novelty
     from unimat.materials.sets import EnergySettings, crystals_of, with_energies
     from unimat.materials.stability_settings import HullSettings
@@ -80,7 +80,9 @@ def run(args: argparse.Namespace) -> None:
     known_ones = novelty(list(frames.values()), table, known, settings, processes=args.processes, cache=args.cache)
     frames = {name: known_ones.added_to(frame) for name, frame in frames.items()}
     flips = verdict_flips(frames, hulls)
-    summary = hull.summary_of_all(frames, args.set, table, hulls, flips, settings) | {"novelty": known_ones.summary}
+    summary = stability_summary.summary_of_all(frames, args.set, table, hulls, flips, settings) | {
+        "novelty": known_ones.summary
+    }
     with whole_folder(args.out, "hull", last="stability.json", force=args.force) as new:
         parquet.write_frame(next(iter(frames.values())), new / "stability.parquet")
         parquet.write_frame(hull.by_reference(frames), new / "stability_by_reference.parquet")
