@@ -48,9 +48,12 @@ COMMANDS_INTRODUCTION = textwrap.dedent(
     folder is written if it is missing, is empty, or holds nothing but what a command wrote there. A command knows its
     files by their names and by what they say of themselves (columns, keys, first bytes). `convert`, `report --figures`
     and `pack` take their files' names from their input and leave a hidden list, `.unimat-COMMAND.json`. All else is
-    refused before any work, in one line that names it. `--force` writes beside it: what else lies there stays, and
-    files of the names that the command writes are replaced. Folders kept between calls may hold anything else, which
-    stays.
+    refused before any work, in one line that names it. `--force` writes beside it. What lies there stays; a file of a
+    name that the command writes stays as `NAME.kept`. Folders kept between calls may hold anything else, which stays.
+
+    A file is replaced only if `unimat` wrote it, or if it is empty. A command knows its files by what they say of
+    themselves: a checksum, the columns of a CSV. Other programs' forms say nothing of that kind. `convert` therefore
+    needs `--force` to write such a file anew, and keeps what is there as `NAME.kept`.
 
     Nothing appears by halves: files are made in a hidden folder beside, and those of one command move to their places
     together, when all are whole. What was there before stays until then, whatever happens: a kill, a full disk.

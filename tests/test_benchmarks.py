@@ -236,6 +236,7 @@ def test_all_scripts_are_benchmarks_or_known_not_to_be():
         "airss",
         "checksums",
         "cif_reading",
+        "corrections",
         "corruption",
         "dft",
         "encode_roundtrip",

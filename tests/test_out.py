@@ -264,6 +264,65 @@ def test_force_writes_beside_and_touches_nothing_else(inputs, tmp_path, command)
         after = snapshot(thesis)
         assert after.items() >= before.items()
         assert len(after) > len(before)
+    kept = {path.read_bytes() for path in thesis.glob("rejected.parquet*")}
+    assert b"mine" in kept
+
+
+FOREIGN_FILES = {
+    "text": b"three years of work\n",
+    "json": b'{"mine": 1}',
+    "csv": b"formula,count\nNaCl,2\n",
+    "html": b"<!doctype html><title>mine</title>",
+}
+
+
+@pytest.mark.parametrize(("command", "action"), outputs(OutFile))
+@pytest.mark.parametrize("content", [*FOREIGN_FILES, "table"])
+def test_a_file_that_another_hand_wrote_is_not_replaced(inputs, tmp_path, capsys, command, action, content):
+    thesis, flag = tmp_path / "thesis", action.option_strings[0]
+    if content == "table":
+        pq.write_table(pa.table({"mine": [1, 2]}), thesis)
+    else:
+        thesis.write_bytes(FOREIGN_FILES[content])
+    before = snapshot(tmp_path)
+    words = [command, *call(command, inputs), *elsewhere(command, action, tmp_path / "other")]
+    assert "thesis is there, and unimat did not write it" in refused(capsys, [*words, flag, thesis])
+    assert snapshot(tmp_path) == before
+
+
+def test_files_of_ones_own_are_written_again(inputs, tmp_path):
+    """And files that hold nothing, as `mktemp` makes them."""
+    run, judged = inputs / "run", inputs / "run/sets/generated"
+    for words in (
+        ["compositions", *call("compositions", inputs), "--out-file", tmp_path / "f.csv"],
+        ["estimate", *call("estimate", inputs), "--out-file", tmp_path / "hours.csv"],
+        ["match", *call("match", inputs), "--out-file", tmp_path / "m.json", "--pairs", tmp_path / "m.parquet"],
+        ["report", "--run-dir", run, "--out-file", tmp_path / "r.html", "--headline", tmp_path / "h.json"],
+        [
+            *("metrics", "--crystals", inputs / "t.parquet", "--reference", judged / "crystals.parquet"),
+            *("--out-file", tmp_path / "s.json", "--verdicts", tmp_path / "v.parquet"),
+            *("--verdicts-csv", tmp_path / "v.csv"),
+        ],
+        ["pack", *call("pack", inputs), "--out-file", tmp_path / "a.tar.gz"],
+    ):
+        for path in words:
+            if isinstance(path, Path) and path.parent == tmp_path:
+                path.touch()
+        for _ in range(2):
+            assert cli.main([str(word) for word in words]) == 0, words
+
+
+@pytest.mark.parametrize("form", ["extxyz", "csv", "lemat", "optimade"])
+def test_convert_keeps_a_file_that_may_be_somebodys(inputs, tmp_path, capsys, form):
+    out = tmp_path / "out"
+    out.write_text("mine")
+    words = ["convert", str(inputs / "t.parquet"), str(out), "--to", form]
+    assert "say --force to write it anew, which keeps what is there as out.kept" in refused(capsys, words)
+    for _ in range(2):  # the second time writes what is there already
+        assert cli.main([*words, "--force"]) == 0
+        assert (tmp_path / "out.kept").read_text() == "mine"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.kept"]
+    assert len(out.read_bytes()) > 100
 
 
 @pytest.mark.parametrize("form", FORMS)

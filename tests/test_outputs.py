@@ -74,6 +74,7 @@ def test_all_files_are_looked_at_before_one_is_replaced(tmp_path):
     assert content(tmp_path) == before
     write_hull(tmp_path, 2, force=True)
     assert content(tmp_path)["stability.parquet"] == b"no table"
+    assert content(tmp_path)["stability.parquet.kept"] == b"mine, of whatever"
 
 
 def test_a_folder_in_the_place_of_a_file_stays_even_with_force(tmp_path):
@@ -84,7 +85,7 @@ def test_a_folder_in_the_place_of_a_file_stays_even_with_force(tmp_path):
     assert content(tmp_path) == {"stability.parquet/notes.txt": b"mine"}
 
 
-def test_a_link_in_the_place_of_a_file_is_replaced_with_force_and_what_it_leads_to_stays(tmp_path):
+def test_a_link_in_the_place_of_a_file_makes_room_with_force_and_what_it_leads_to_stays(tmp_path):
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/stability.parquet").symlink_to("../precious")
@@ -92,6 +93,7 @@ def test_a_link_in_the_place_of_a_file_is_replaced_with_force_and_what_it_leads_
         write_hull(tmp_path / "out", 1)
     write_hull(tmp_path / "out", 1, force=True)
     assert (tmp_path / "precious").read_text() == "mine"
+    assert (tmp_path / "out/stability.parquet.kept").is_symlink()
 
 
 def test_a_link_to_a_folder_is_written_through(tmp_path):

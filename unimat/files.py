@@ -1,8 +1,11 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import filecmp
 import hashlib
+import itertools
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from unimat.errors import UserError
+
+logger = logging.getLogger("unimat.files")
 
 CONTENT = "content_sha256"  # key of a JSON file's own digest
 # Which command makes a file of this name.
@@ -50,10 +55,13 @@ NAME_KEPT = 40  # characters of a file's name in that of its temporary folder
 
 
 @contextlib.contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path, keep: bool = False) -> Iterator[Path]:
     """Temporary path beside `path`, renamed to it if the block ends without an error and removed otherwise.
 
     A file that is there is replaced. A link to a file is followed, and stays.
+
+    Args:
+        keep: keep what is there as `kept_name` says, where the new file has another content.
 
     Raises:
         UserError: as `file_to_write`.
@@ -64,9 +72,24 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     unfinished = scratch / target.name
     try:
         yield unfinished
+        if keep and target.exists() and not filecmp.cmp(target, unfinished, shallow=False):
+            keep_aside(target)
         unfinished.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def keep_aside(path: Path) -> None:
+    """Rename a file that another hand wrote, with a warning that says so."""
+    kept = kept_name(path)
+    path.rename(kept)
+    logger.warning("%s was there before; it is kept as %s", path, kept.name)
+
+
+def kept_name(path: Path) -> Path:
+    """Name under which a file is kept whose place is taken: `NAME.kept`, or with the first free number behind it."""
+    names = itertools.chain([f"{path.name}.kept"], (f"{path.name}.kept{number}" for number in itertools.count(2)))
+    return next(found for name in names if not os.path.lexists(found := path.with_name(name)))
 
 
 def file_to_write(path: str | Path) -> Path:

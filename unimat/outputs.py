@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from unimat.errors import UserError
-from unimat.files import in_words, is_folder, read_json, refuse_parent
+from unimat.files import in_words, is_folder, keep_aside, read_json, refuse_parent
 from unimat.owned import LISTED, SIGNS, WRITTEN, entries, fits, foreign, listed, others, write_list
 
 BESIDE_IT = "or say --force to write beside it, which leaves all of it as it is"
-REPLACE_IT = "or say --force to replace it"
+REPLACE_IT = "or say --force, which keeps it as NAME.kept"
 SCRATCH = ".unimat-new."
 
 
@@ -111,7 +111,7 @@ def whole_folder(
         by: command whose files they are.
         last: file that moves last, since readers take it for a sign that the others are there.
         complete: remove what the command wrote there before and does not write now.
-        force: replace files that the command did not write, too.
+        force: write where files are that the command did not write; they are kept as `NAME.kept`.
 
     Raises:
         UserError: as `folder_to_write`; without `force`, as `refuse_replacing`, before anything is replaced.
@@ -122,6 +122,7 @@ def whole_folder(
     with _scratch(home) as new:
         yield new
         names = sorted(_files(new), key=lambda name: (name == last, name))
+        strangers = others(path, by, names) if force else []
         if not force:
             refuse_replacing(path, by, names)
         before = _written_before(path, by) if complete else set()
@@ -130,7 +131,7 @@ def whole_folder(
             names = [f".unimat-{by}.json", *names]
         if not path.exists() and _renamed(new, path):
             return
-        _move(new, path, names)
+        _move(new, path, names, strangers)
         for name in sorted(before - set(names)):
             _remove(path, name)
         if by in LISTED:
@@ -156,7 +157,7 @@ def _renamed(new: Path, path: Path) -> bool:
     return False
 
 
-def _move(new: Path, path: Path, names: Collection[str]) -> None:
+def _move(new: Path, path: Path, names: Collection[str], strangers: Collection[str]) -> None:
     folders = [path / each.relative_to(new) for each in sorted(new.rglob("*")) if each.is_dir()]
     in_the_way = [each for each in folders if each.is_symlink() or (each.exists() and not each.is_dir())]
     in_the_way += [path / name for name in names if is_folder(path / name) and not (path / name).is_symlink()]
@@ -165,6 +166,8 @@ def _move(new: Path, path: Path, names: Collection[str]) -> None:
     for folder in [path, *folders]:
         folder.mkdir(parents=True, exist_ok=True)
     for name in names:
+        if name in strangers and os.path.lexists(path / name):
+            keep_aside(path / name)
         (new / name).replace(path / name)
 
 

@@ -133,6 +133,14 @@ def seal(path: str | Path) -> None:
         stream.write(MARK + digest + tail)
 
 
+def is_sealed(path: str | Path) -> bool:
+    """Whether a file carries the seal of `write`, sound or broken."""
+    path = Path(path)
+    with path.open("rb") as stream:
+        size = path.stat().st_size
+        return _seal(stream, _footer_start(stream, size), size) is not None
+
+
 def check(path: str | Path) -> None:
     """UserError if a file is missing, a folder, or sealed and not what was written."""
     path = existing(path)

@@ -106,6 +106,7 @@ def test_compiled_code_does_not_keep_a_command_alive(tmp_path):
     )
     process = started(code, "pretrained", folder=tmp_path)
     assert process.stderr.readline() == "begun\n"
+    time.sleep(1)  # the compiled code begins after the line
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=DONE_WITHIN) == 143

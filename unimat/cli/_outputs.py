@@ -8,17 +8,22 @@ from typing import Any
 from unimat.errors import UserError
 from unimat.files import file_to_write
 from unimat.outputs import folder_to_write, refuse_foreign, refuse_replacing
+from unimat.own_files import refuse_foreign_file
 from unimat.owned import WRITTEN
 
 Names = Collection[str] | Callable[[argparse.Namespace], Collection[str]]
 
 
 class OutFile(argparse.Action):
-    """A flag for a file to write; `old` are flags that meant the same before, which still work, with a warning."""
+    """A flag for a file to write.
 
-    def __init__(self, *args: Any, old: Collection[str] = (), **options: Any):
+    Attributes:
+        old: flags that meant the same before, which still work, with a warning. columns: by which a CSV is known.
+    """
+
+    def __init__(self, *args: Any, old: Collection[str] = (), columns: Collection[str] = (), **options: Any):
         super().__init__(*args, **{**options, "type": _file})
-        self.old = old
+        self.old, self.columns = old, columns
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         if option_string in self.old:
@@ -86,7 +91,7 @@ def add_force(parser: Any) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="write into a folder that holds other files, too; they stay, and files of the same names are replaced",
+        help="write into a folder that holds other files, too; they stay, those of the same names as NAME.kept",
     )
 
 
@@ -99,6 +104,7 @@ def check_outputs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
     for action, path in files:
         file_to_write(path)
         refuse_inputs(path, _flag(action), inputs)
+        refuse_foreign_file(path, str(action.metavar), action.columns)
         if first := written.get(path.resolve()):
             raise UserError(f"{first} and {_flag(action)} name the same file, {path}; give two names")
         written[path.resolve()] = _flag(action)

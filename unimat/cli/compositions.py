@@ -16,7 +16,9 @@ EXAMPLE = "unimat compositions --crystals sets/test/crystals.parquet --out-file 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crystals", required=True, type=Path, metavar="SET", help="crystals, in any readable form")
-    add_out_file(parser, "CSV", "columns formula and truth_id", old=("--out",), required=True)
+    add_out_file(
+        parser, "CSV", "columns formula and truth_id", old=("--out",), columns=("formula", "truth_id"), required=True
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from unimat.cli._outputs import add_force, add_out_file, refuse_inputs
 from unimat.errors import UserError
-from unimat.files import file_to_write
+from unimat.files import file_to_write, kept_name
 from unimat.outputs import folder_to_write, refuse_foreign
+from unimat.own_files import is_own
 from unimat.owned import columns_of
 
 EXAMPLE = "unimat convert my_cifs/ sets/mine/crystals.parquet"
@@ -41,6 +42,7 @@ def check(args: argparse.Namespace) -> None:
     form = args.to or form_of(args.out)
     if not makes_folder(args.out, form):
         refuse_inputs(file_to_write(args.out), "OUT", [args.source])
+        _refuse_file(args, form)
         _refuse_list(args, listed_in(args, form))
         return
     out, source = folder_to_write(args.out).resolve(), args.source.resolve()
@@ -50,6 +52,17 @@ def check(args: argparse.Namespace) -> None:
         )
     if not args.force:
         refuse_foreign(args.out, "convert", (), flag="OUT")
+
+
+def _refuse_file(args: argparse.Namespace, form: str) -> None:
+    """Raise UserError if a file is there of which nothing says that this command wrote it, without --force."""
+    out = Path(args.out)
+    is_known = form == "parquet" and out.exists() and is_own(out, "PARQUET")
+    if out.exists() and out.stat().st_size and not is_known and not args.force:
+        raise UserError(
+            f"{out} is there, and may be somebody's; name another file, or say --force to write it anew, which keeps"
+            f" what is there as {kept_name(out).name}"
+        )
 
 
 def _refuse_list(args: argparse.Namespace, path: Path | None) -> None:

@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--relax", metavar="FILE_OR_JSON", help=relax)
     settings = "estimate settings (rate, steps): JSON text, or a JSON or YAML file"
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help=settings)
-    add_out_file(parser, "CSV", "also write every crystal's row there", old=("--out",))
+    add_out_file(
+        parser, "CSV", "also write every crystal's row there", old=("--out",), columns=("material_id", "core_hours")
+    )
 
 
 def run(args: argparse.Namespace) -> None:

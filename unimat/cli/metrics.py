@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", metavar="FILE_OR_JSON", help="settings: a JSON or YAML file, or JSON text")
     add_out_file(parser, "JSON", "summary to write", old=("--out",))
     add_out_file(parser, "PARQUET", "table to write, one row per crystal", "--verdicts")
-    add_out_file(parser, "CSV", "the same table, to look at", "--verdicts-csv")
+    add_out_file(parser, "CSV", "the same table, to look at", "--verdicts-csv", columns=("structure_valid_strict",))
     add_work(
         parser, "folder that keeps what was computed: the second call takes seconds", "--cache", by="metrics --cache"
     )

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     benchmarks = "Snakemake's folder of benchmarks, for times of the stages"
     parser.add_argument("--benchmarks", type=Path, metavar="DIR", help=benchmarks)
     add_out_file(parser, "HTML", "page to write", old=("--out",), required=True)
-    add_out_file(parser, "JSON", "headline numbers to write", "--headline")
+    add_out_file(parser, "JSON", "headline numbers to write", "--headline", columns=("name", "value", "unit", "note"))
     add_out_folder(parser, "folder for the figures as SVG files of their own", "--figures", by="report", names=())
     add_force(parser)
 

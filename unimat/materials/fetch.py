@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unimat.errors import UserError
-from unimat.files import existing, git_blob_id, read_json, sha256, whole_file, write_json
+from unimat.files import existing, git_blob_id, keep_aside, kept_name, read_json, sha256, whole_file, write_json
 from unimat.materials.checksums import RECORD, expected, matches, record, recorded, refuse_impostors
 from unimat.materials.datasets import Dataset, OtherForm, PublishedFile
 from unimat.materials.download import ELSEWHERE, download
@@ -39,7 +39,7 @@ def fetch_dataset(
             UNIMAT_DATA_DIR if None.
         files: local files under any names, by key (a split; table or structures for GNoME). They are taken even if
             they are not the publisher's, with a warning.
-        force: replace files of the same names that this function did not bring.
+        force: keep files of the same names that this function did not bring as `NAME.kept`.
 
     Raises:
         UserError: on a missing mirror, a wrong checksum, a download that fails, or a file in `out` of the same name as
@@ -117,13 +117,16 @@ class _Fetch:
         return self._done(target, file, file.url, verified=bool(checked))
 
     def _refuse_other(self, target: Path) -> None:
-        """Raise UserError if a file is there that was not fetched."""
+        """Raise UserError if a file is there that was not fetched; with `force`, keep it under another name."""
         ours = target.name in self.previous or recorded(self.out, target.name) is not None
-        if target.exists() and not ours and not self.force:
+        if not target.exists() or ours:
+            return
+        if not self.force:
             raise UserError(
-                f"{target} is there already, is not the publisher's file and was not fetched; move it, or say --force"
-                " to replace it"
+                f"{target} is there already, is not the publisher's file and was not fetched; move it, or say --force,"
+                f" which keeps it as {kept_name(target).name}"
             )
+        keep_aside(target)
 
     def _held(self, file: PublishedFile) -> PublishedFile:
         """`file` with the checksum of its first fetch, if the publisher gives none."""

@@ -41,7 +41,7 @@ def write_as(table: CrystalTable, path: str | Path, form: str | None = None, for
 
     Args:
         form: None chooses by the name, see `BY_SUFFIX`: a folder of CIF files for a name without suffix.
-        force: replace files of a folder that this function did not write.
+        force: write where files are that this function did not write; they are kept under other names.
 
     Raises:
         UserError: if the form is unknown, two ids give one file name, or as `whole_file` and `whole_folder`.
@@ -50,7 +50,7 @@ def write_as(table: CrystalTable, path: str | Path, form: str | None = None, for
     if makes_folder(path, form):
         with whole_folder(path, "convert", complete=True, force=force) as new:
             return _WRITERS[form](table, new)
-    with whole_file(path) as unfinished:
+    with whole_file(path, keep=force and form != "parquet") as unfinished:
         return _WRITERS[form](table, unfinished)
 
 

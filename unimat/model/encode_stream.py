@@ -46,7 +46,7 @@ def encode_dataset(
         tables: the crystals of each split, `train` among them, in parts that fit into memory.
         shard_rows: crystals of a shard; no number depends on it.
         n_crystals: how many there are in all, for the progress bar.
-        force: replace files in `folder` that this function did not write.
+        force: as `whole_folder`.
 
     Returns:
         What holds for all crystals.

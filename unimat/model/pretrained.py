@@ -130,7 +130,7 @@ def copy_into(name: str, out: str | Path, force: bool = False) -> None:
     The file says then what the card says of its data, licence and sampling.
 
     Args:
-        force: replace files in `out` that this function did not write.
+        force: as `whole_folder`.
 
     Raises:
         UserError: as `card_of` and `whole_folder`; if the parameters are not those that the card speaks of.

@@ -48,7 +48,7 @@ def publish(
             compositions, `sample_of_composition`; None takes those of the crystals that `result` judges, or of the
             model that its training began with.
         check: crystals to draw with the model and with the published file, for the card to say how far they lie apart.
-        force: replace files of these names that this function did not write.
+        force: as `whole_folder`.
 
     Raises:
         UserError: on a name that no file or command line would like, a broken model, or a training or a result of

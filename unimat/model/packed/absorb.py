@@ -30,7 +30,7 @@ def absorb_training(
 
     Args:
         expected: settings of the run that it should be (`work_folder.settings_of_run`).
-        force: replace files in `out` that no training wrote.
+        force: as `whole_folder`.
 
     Returns:
         `step` of `steps`, `brought` (whether there was anything new), `finished`.
@@ -65,7 +65,7 @@ def absorb_sets(
 
     Args:
         sets: sample settings of the sets that belong to the run, by name. model: that of the run.
-        force: replace files that are of no sampled set.
+        force: as `whole_folder`.
 
     Raises:
         UserError: if a set is not one of the run, or was made with other settings or by another model.

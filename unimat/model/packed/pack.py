@@ -64,7 +64,7 @@ def pack(packed: Packed, out: Path, force: bool = False) -> dict[str, int]:
     same input; its bytes by part, and under `archive` in all.
 
     Args:
-        force: replace files of a folder that this function did not write.
+        force: as `whole_folder`.
 
     Raises:
         UserError: if there is neither an encoded dataset nor a model, if the dataset is not whole, or the working
