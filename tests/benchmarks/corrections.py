@@ -115,7 +115,9 @@ def of_the_summary(reference: Reference, rows: pd.DataFrame) -> list[Figure]:
             if entry.name in theirs.index and all(element.symbol in pure for element in entry.composition)
         ]
     )
-    rows = rows[rows["pretty_formula"].map(lambda each: isinstance(each, str))]  # some cells of the training part are empty
+    rows = rows[
+        rows["pretty_formula"].map(lambda each: isinstance(each, str))
+    ]  # some cells of the training part are empty
     compositions = rows["pretty_formula"].map(Composition)
     formulas = {Composition(text).reduced_formula for text in reference.entries.table["formula"].to_pylist()}
     on_hull = rows["e_above_hull"] <= 0

@@ -1,0 +1,143 @@
+"""Templates and substitution, on crystals whose answer is known by hand."""
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from unimat.crystal_table import from_crystals
+from unimat.errors import UserError
+from unimat.materials.search import templates as library
+from unimat.materials.search.exchange import Exchange, shipped
+from unimat.materials.search.substitution import Substitution
+from unimat.materials.search.templates import Templates, permutations_of, reduced_counts
+from unimat.materials.structures import from_structure, reduced_formula, to_structure
+from unimat.periodic_table import ATOMIC_NUMBER as Z
+
+ROCK_SALT, CAESIUM_CHLORIDE, FLUORITE, PEROVSKITE = 225, 221, 225, 221
+
+
+def rock_salt(cation, anion, a):
+    return Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [cation, anion], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def caesium_chloride(cation, anion, a):
+    return Structure.from_spacegroup("Pm-3m", Lattice.cubic(a), [cation, anion], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def perovskite(a_site, b_site, a):
+    sites = [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0]]
+    return Structure.from_spacegroup("Pm-3m", Lattice.cubic(a), [a_site, b_site, "O"], sites)
+
+
+def fluorite(cation, a):
+    return Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [cation, "F"], [[0, 0, 0], [0.25, 0.25, 0.25]])
+
+
+KNOWN = {
+    "NaCl": rock_salt("Na", "Cl", 5.64),
+    "KBr": rock_salt("K", "Br", 6.60),
+    "MgO": rock_salt("Mg", "O", 4.21),
+    "CsCl": caesium_chloride("Cs", "Cl", 4.12),
+    "SrTiO3": perovskite("Sr", "Ti", 3.905),
+    "KTaO3": perovskite("K", "Ta", 3.99),
+    "CaF2": fluorite("Ca", 5.46),
+}
+
+
+@pytest.fixture(scope="module")
+def known():
+    table = from_crystals([from_structure(structure, name) for name, structure in KNOWN.items()])
+    return Templates(library.index(table)[0])
+
+
+def counts(**symbols):
+    return {Z[symbol]: n for symbol, n in symbols.items()}
+
+
+def test_templates_are_primitive_cells_with_their_symmetry(known):
+    table = known.table
+    assert table.n_atoms.tolist() == [2, 2, 2, 2, 5, 5, 3]
+    groups = [ROCK_SALT] * 3 + [CAESIUM_CHLORIDE] + [PEROVSKITE] * 2 + [FLUORITE]
+    assert table.column("space_group").tolist() == groups
+    titanate = table[4].properties["sites"]  # by rising atomic number: O, Ti, Sr
+    assert titanate == ["3:4/mm.m", "1:m-3m", "1:m-3m"]
+
+
+def test_one_of_each_kind_stays():
+    twice = [from_structure(KNOWN["NaCl"], "a"), from_structure(KNOWN["NaCl"].get_primitive_structure(), "b")]
+    other = from_structure(caesium_chloride("Na", "Cl", 3.5), "c")
+    table, rejected = library.index(from_crystals([*twice, other]))
+    assert (table.material_ids, rejected) == (["a", "c"], [])
+
+
+def test_a_crystal_that_is_none_is_rejected_with_a_reason():
+    bad = from_structure(Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.001, 0, 0]]), "bad")
+    table, rejected = library.index(from_crystals([bad, from_structure(KNOWN["NaCl"], "good")]))
+    assert table.material_ids == ["good"]
+    assert [(each.material_id, each.reason) for each in rejected] == [("bad", "overlapping_atoms")]
+
+
+def test_an_empty_library_says_what_is_missing():
+    with pytest.raises(UserError, match="holds no usable crystal"):
+        Templates(library.index(from_crystals([]))[0], "empty.parquet")
+    with pytest.raises(UserError, match="no column 'space_group'; `unimat templates` makes"):
+        Templates(from_crystals([from_structure(KNOWN["NaCl"], "a")]), "raw.parquet")
+
+
+def test_elements_go_where_the_nearest_ones_lie(known):
+    """BaZrO3: Ba takes the place of Sr, Zr that of Ti; not the other way round, and O stays."""
+    substitution = Substitution(known)
+    first = substitution.candidates(counts(Ba=1, Zr=1, O=3), 5)[0]
+    assert known.material_ids[first.row] == "SrTiO3"
+    assert first.moves == {Z["Sr"]: Z["Ba"], Z["Ti"]: Z["Zr"], Z["O"]: Z["O"]}
+    crystal = substitution.crystal(first, "x")
+    assert reduced_formula(crystal.atomic_numbers) == "BaZrO3"
+    assert np.allclose(crystal.frac_coords, known.table[first.row].frac_coords)
+    # 4.19 Å by experiment
+    assert to_structure(crystal).lattice.a == pytest.approx(4.19, rel=0.05)
+
+
+def test_distance_is_the_sum_over_elements_by_their_shares(known):
+    vectors = np.zeros((119, 1))
+    vectors[[Z["K"], Z["Rb"], Z["Br"], Z["I"]], 0] = 0, 1, 0, 3
+    found = Substitution(known, Exchange(vectors, share_weight=2.0, units_weight=0.0))
+    distances = {known.material_ids[each.row]: each.distance for each in found.candidates(counts(Rb=1, I=1), 9)}
+    assert distances["KBr"] == pytest.approx(2.0 * 1 + 2.0 * 3)  # 1 + 2 * 1/2 for either
+
+
+def test_kinds_come_in_turn_by_their_votes(known):
+    """Of NaCl's and CsCl's kind one each, then the rest; shares of the two kinds sum to one."""
+    found = Substitution(known).candidates(counts(Na=1, F=1), 9, without={"KBr"})
+    groups = known.space_groups[[each.row for each in found]].tolist()
+    assert groups[:2] == [ROCK_SALT, CAESIUM_CHLORIDE]
+    assert found[0].share + found[1].share == pytest.approx(1)
+    assert found[0].alike == 4  # NaCl and MgO, either way round
+
+
+def test_other_formula_units_serve_where_there_is_none_of_those_asked_for(known):
+    double = Substitution(known).candidates(counts(Na=2, Br=2), 1)[0]
+    single = Substitution(known).candidates(counts(Na=1, Br=1), 1)[0]
+    assert (double.units, double.distance) == (1, pytest.approx(single.distance))
+
+
+def test_no_template_is_no_candidate(known):
+    assert Substitution(known).candidates(counts(Na=1, Cl=7), 3) == []
+
+
+def test_a_known_crystal_is_at_distance_zero(known):
+    first = Substitution(known).candidates(counts(Sr=1, Ti=1, O=3), 1)[0]
+    assert (known.material_ids[first.row], first.distance) == ("SrTiO3", 0)
+
+
+def test_permutations_exchange_equal_counts_alone():
+    assert permutations_of((1, 1, 3)).tolist() == [[0, 1, 2], [1, 0, 2]]
+    key, elements, units = reduced_counts(counts(O=6, Sr=2, Ti=2))
+    assert (key, elements.tolist(), units) == ((1, 1, 3), [Z["Ti"], Z["Sr"], Z["O"]], 2)
+
+
+def test_shipped_distances_know_chemistry():
+    d = shipped().distances
+    near, far = [("Na", "K"), ("Cl", "Br"), ("La", "Nd"), ("Zr", "Hf")], [("Na", "Cl"), ("Fe", "O"), ("Cs", "F")]
+    assert max(d[Z[a], Z[b]] for a, b in near) < min(d[Z[a], Z[b]] for a, b in far)
+    assert np.allclose(d, d.T)
+    assert np.all(np.diag(d) == 0)

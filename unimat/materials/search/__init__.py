@@ -1,0 +1,1 @@
+"""Crystals of a composition by substitution of elements in known crystals."""

@@ -1,0 +1,147 @@
+"""Candidates for a composition: templates of its anonymous formula, their elements exchanged, their volume scaled.
+
+On UniMat's table a substitution is a move: all atoms in the cell of one element go to the cell of another.
+"""
+
+import dataclasses
+from collections.abc import Collection, Iterator
+
+import numpy as np
+
+from unimat.crystal_table import Crystal
+from unimat.materials.search.exchange import Exchange, shipped
+from unimat.materials.search.templates import Group, Templates, reduced_counts
+from unimat.materials.search.volumes import scaled
+from unimat.periodic_table import SYMBOLS
+
+VOTERS = 400  # nearest templates that vote
+# Odd random multipliers: a sum of small numbers times these, modulo 2^64, is the same for two different rows of them
+# with a probability near 2^-64.
+_MULTIPLIERS = np.random.default_rng(20261201).integers(1, 2**63, 32, dtype=np.uint64) | np.uint64(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A template with its elements exchanged.
+
+    Attributes:
+        row: of the template in its library.
+        moves: atomic number in the template -> atomic number in the candidate.
+        distance: of the template from the composition, nats; 0 for a crystal of the same elements.
+        share: of the votes of all templates that are for its kind.
+        alike: templates among the voters that are of its kind.
+        units: formula units in the cell.
+    """
+
+    row: int
+    moves: dict[int, int]
+    distance: float
+    share: float
+    alike: int
+    units: int
+
+
+class Substitution:
+    """Candidates from a library.
+
+    Args:
+        exchange: distances of elements; None: those that ship.
+    """
+
+    def __init__(self, templates: Templates, exchange: Exchange | None = None):
+        self.templates, self.exchange = templates, exchange or shipped()
+
+    def candidates(
+        self, counts: dict[int, int], n: int, any_units: bool = False, without: Collection[str] = ()
+    ) -> list[Candidate]:
+        """Up to `n` candidates of different kinds, the likeliest first; then further templates of these kinds.
+
+        Args:
+            counts: atoms by atomic number, of the cell that is wanted.
+            any_units: take cells of any number of formula units alike; else those of `counts` come first.
+            without: ids of templates to leave out.
+        """
+        key, wanted, units = reduced_counts(counts)
+        group = self.templates.groups.get(key)
+        if group is None:
+            return []
+        distance = self._distances(group, wanted)
+        score = -distance
+        if not any_units:
+            score = score + self.exchange.units_weight * (group.units == units)
+        if without:
+            ids = self.templates.material_ids
+            score[:, [ids[row] in without for row in group.rows]] = -np.inf
+        way, template = _best(score)
+        score, distance = score[way, template], distance[way, template]
+        kinds = _kinds(group, way, template)
+        weight = np.exp(score - score.max()) if len(score) else score
+        _, place = np.unique(kinds, return_inverse=True)
+        votes, alike = np.bincount(place, weight), np.bincount(place)
+        return [
+            Candidate(
+                row=int(group.rows[template[at]]),
+                moves=_moves(group, template[at], way[at], wanted),
+                distance=float(distance[at]),
+                share=float(votes[place[at]] / votes.sum()),
+                alike=int(alike[place[at]]),
+                units=int(group.units[template[at]]),
+            )
+            for at in _ordered(place, votes)[:n]
+        ]
+
+    def crystal(self, candidate: Candidate, material_id: str, **properties: object) -> Crystal:
+        """The candidate as a crystal, at the volume expected of its elements."""
+        return scaled(self.templates.table[candidate.row], candidate.moves, material_id, **properties)
+
+    def _distances(self, group: Group, wanted: np.ndarray) -> np.ndarray:
+        """(p, n) distance of each template in each way to assign its elements."""
+        between = self.exchange.distances[wanted] * self.exchange.weights(group.counts)[:, None]  # (k, 119)
+        # (k, k, n): element i of the composition in place of element j of the template
+        each = between[:, group.elements].transpose(0, 2, 1)
+        places = np.arange(len(wanted))
+        return np.stack([each[places, way].sum(0) for way in group.permutations])
+
+
+def formula_of(counts: dict[int, int]) -> str:
+    """Formula of a cell, such as Li4Fe4P4O16, in the order given."""
+    return "".join(f"{SYMBOLS[z - 1]}{n}" for z, n in counts.items())
+
+
+def _best(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ways and templates of the highest scores, highest first; those left out are in no list."""
+    flat = score.ravel()
+    nearest: np.ndarray = np.arange(len(flat))
+    if len(flat) > VOTERS:
+        nearest = np.sort(np.argpartition(-flat, VOTERS)[:VOTERS])
+    nearest = nearest[np.argsort(-flat[nearest], kind="stable")]
+    nearest = nearest[np.isfinite(flat[nearest])]
+    way, template = np.unravel_index(nearest, score.shape)
+    return way, template
+
+
+def _kinds(group: Group, way: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """(m,) uint64, equal where candidates are of one kind."""
+    kinds = np.take_along_axis(group.kinds[template], group.permutations[way], axis=1).astype(np.uint64)
+    return (kinds * _MULTIPLIERS[: kinds.shape[1]]).sum(1, dtype=np.uint64)
+
+
+def _moves(group: Group, template: int, way: int, wanted: np.ndarray) -> dict[int, int]:
+    places = group.permutations[way]
+    return {int(group.elements[template, place]): int(z) for place, z in zip(places, wanted, strict=True)}
+
+
+def _ordered(kind: np.ndarray, votes: np.ndarray) -> list[int]:
+    """Candidates in the order to give them: the nearest of each kind by falling votes, then the second of each, ..."""
+    rank, seen = [], np.zeros(len(votes), int)
+    for each in kind.tolist():
+        rank.append(seen[each])
+        seen[each] += 1
+    return sorted(range(len(kind)), key=lambda at: (rank[at], -votes[kind[at]], at))
+
+
+def each_with_count(candidates: list[list[Candidate]]) -> Iterator[tuple[int, int, Candidate]]:
+    """Composition, rank from 0, and candidate, composition after composition."""
+    for composition, found in enumerate(candidates):
+        for rank, candidate in enumerate(found):
+            yield composition, rank, candidate

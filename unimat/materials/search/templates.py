@@ -1,0 +1,229 @@
+"""Known crystals as templates: primitive cells with their symmetry, one of each kind, found by anonymous formula.
+
+The kind of a crystal is its reduced formula, its space group, and for each element how many atoms of a primitive cell
+lie on orbits of which site symmetry. Letters of Wyckoff positions depend on the choice of the origin; site symmetries and
+multiplicities do not. Two crystals of one kind may still differ in lengths and free coordinates.
+"""
+
+import collections
+import dataclasses
+import functools
+import itertools
+import logging
+import math
+from collections.abc import Iterator, Sequence
+
+import moyopy
+import numpy as np
+import pyarrow as pa
+
+from unimat.crystal_table import STRUCTURE_COLUMNS, Crystal, CrystalTable, Rejected, from_crystals
+from unimat.errors import UserError
+from unimat.materials.processes import Processes
+from unimat.materials.reduction import reduced
+from unimat.materials.structures import CrystalRejected, check_crystal
+from unimat.progress import progress
+
+# MP-20's crystals come in coordinates of four to eight digits, relaxed to 0.05 eV/Å or so; at 0.01 Å alike structures
+# fall into different space groups.
+TOLERANCE = 0.1  # Å
+FINER = (0.01, 0.001)  # where moyo finds nothing
+WITHOUT_SYMMETRY = 1  # P1
+# It tells of each cell that is not primitive.
+logging.getLogger("moyo").setLevel(logging.ERROR)
+FIELDS = (
+    pa.field("space_group", pa.int16(), metadata={"description": f"International number, within {TOLERANCE} Å"}),
+    pa.field(
+        "sites",
+        pa.list_(pa.string()),
+        metadata={"description": "for each element, by rising atomic number: orbits of the primitive cell, as 2:m-3m"},
+    ),
+)
+CHUNK = 200  # crystals that a process works on at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Templates of one reduced anonymous formula, such as (1, 1, 3) for ABC3.
+
+    Attributes:
+        counts: rising; atoms of each element in the reduced formula.
+        rows: (n,) of the table.
+        elements: (n, k) atomic numbers, of rising counts, and rising among equal counts.
+        units: (n,) formula units in the primitive cell.
+        kinds: (n, k) int64; equal where space group and orbits of an element are.
+        permutations: (p, k) ways to assign k elements to elements of the same count.
+    """
+
+    counts: tuple[int, ...]
+    rows: np.ndarray
+    elements: np.ndarray
+    units: np.ndarray
+    kinds: np.ndarray
+
+    @functools.cached_property
+    def permutations(self) -> np.ndarray:
+        return permutations_of(self.counts)
+
+
+class Templates:
+    """A library of templates: a table made by `index`, found by anonymous formula.
+
+    Args:
+        table: of `index`. name: of the library, for messages.
+    """
+
+    def __init__(self, table: CrystalTable, name: str = "the templates"):
+        missing = [field.name for field in FIELDS if field.name not in table.property_names]
+        if missing:
+            raise UserError(
+                f"{name}: no column {missing[0]!r}; `unimat templates` makes a library of any crystal table"
+            )
+        if not len(table):
+            raise UserError(f"{name} holds no usable crystal; give another table of templates")
+        self.table, self.name = table, name
+        self.groups = _groups(table)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @functools.cached_property
+    def elements(self) -> frozenset[int]:
+        """Atomic numbers that occur."""
+        return frozenset(np.unique(self.table.flat_atomic_numbers).tolist())
+
+    @functools.cached_property
+    def material_ids(self) -> list[str]:
+        return self.table.material_ids
+
+    @functools.cached_property
+    def space_groups(self) -> np.ndarray:
+        return self.table.column("space_group")
+
+
+def index(table: CrystalTable, processes: int = 1) -> tuple[CrystalTable, list[Rejected]]:
+    """Library of the crystals of a table: primitive cells with the columns of `FIELDS`, one of each kind.
+
+    Of crystals of one kind the first stays. Other columns go.
+
+    Returns:
+        The library, and crystals that cannot be used, with the reason.
+    """
+    parts = [range(start, min(start + CHUNK, len(table))) for start in range(0, len(table), CHUNK)]
+    kept: list[Crystal] = []
+    rejected: list[Rejected] = []
+    seen: set[tuple] = set()
+    bare = CrystalTable(table.arrow.select(list(STRUCTURE_COLUMNS)))
+    with Processes(processes, len(table)) as pool, progress(total=len(table), desc="templates", unit="crystal") as bar:
+        for found in pool.over(_analysed, ([bare[i] for i in part] for part in parts)):
+            for each in found:
+                if isinstance(each, Rejected):
+                    rejected.append(each)
+                elif (kind := _kind_of(each)) not in seen:
+                    seen.add(kind)
+                    kept.append(each)
+            bar.update(len(found))
+    about = {key: table.metadata[key] for key in ("name", "source", "licence", "citation") if key in table.metadata}
+    library = from_crystals(kept, fields=FIELDS, unique=False, n_crystals=len(table), **about)
+    return library, rejected
+
+
+def _analysed(crystals: Sequence[Crystal]) -> list[Crystal | Rejected]:
+    """Primitive cell of each with its symmetry."""
+    found: list[Crystal | Rejected] = []
+    for crystal in crystals:
+        try:
+            check_crystal(crystal)
+            found.append(_primitive(crystal))
+        except CrystalRejected as error:
+            found.append(Rejected(crystal.material_id, "templates", error.reason, error.detail))
+    return found
+
+
+def _primitive(crystal: Crystal) -> Crystal:
+    """Niggli-reduced primitive cell, with `space_group` and `sites` as properties."""
+    symmetry = symmetry_of(crystal)
+    if symmetry.n_primitive == len(crystal.atomic_numbers):
+        cell = reduced([crystal], "niggli")[0]
+    else:
+        cell = reduced([crystal], "primitive", TOLERANCE)[0]
+        symmetry = symmetry_of(cell)
+    return dataclasses.replace(cell, properties={"space_group": symmetry.space_group, "sites": symmetry.sites})
+
+
+@dataclasses.dataclass(frozen=True)
+class Symmetry:
+    """Symmetry of a crystal.
+
+    Attributes:
+        space_group: International number.
+        sites: for each element, by rising atomic number, orbits of the primitive cell, as `2:m-3m`.
+        n_primitive: atoms of a primitive cell.
+    """
+
+    space_group: int
+    sites: list[str]
+    n_primitive: int
+
+
+def symmetry_of(crystal: Crystal) -> Symmetry:
+    """Symmetry within `TOLERANCE`, or less where nothing is found; a crystal that has none is of space group 1."""
+    numbers = crystal.atomic_numbers.tolist()
+    cell = moyopy.Cell(crystal.lattice.tolist(), crystal.frac_coords.tolist(), numbers)
+    n, group, n_primitive = len(numbers), WITHOUT_SYMMETRY, len(numbers)
+    orbits, symbols = list(range(n)), ["1"] * n
+    for tolerance in (TOLERANCE, *FINER):
+        try:
+            found = moyopy.MoyoDataset(cell, symprec=tolerance)
+        except ValueError:
+            continue
+        group, n_primitive = found.number, len(found.prim_std_cell.numbers)
+        orbits, symbols = list(found.orbits), list(found.site_symmetry_symbols)
+        break
+    of_element: dict[int, list[str]] = collections.defaultdict(list)
+    for atom, size in collections.Counter(orbits).items():
+        of_element[numbers[atom]].append(f"{size * n_primitive // n}:{symbols[atom]}")
+    return Symmetry(group, [" ".join(sorted(of_element[z])) for z in sorted(of_element)], n_primitive)
+
+
+def _kind_of(crystal: Crystal) -> tuple:
+    numbers, counts = np.unique(crystal.atomic_numbers, return_counts=True)
+    about = crystal.properties
+    return (*numbers.tolist(), *counts.tolist(), about["space_group"], *about["sites"])
+
+
+def reduced_counts(counts: dict[int, int]) -> tuple[tuple[int, ...], np.ndarray, int]:
+    """Rising counts of the reduced formula, atomic numbers (k,) in that order, and formula units."""
+    units = math.gcd(*counts.values())
+    ordered = sorted((n // units, z) for z, n in counts.items())
+    return tuple(n for n, _ in ordered), np.array([z for _, z in ordered], np.int64), units
+
+
+def permutations_of(counts: tuple[int, ...]) -> np.ndarray:
+    """(p, k): places of elements exchanged among equal counts, the unchanged order first."""
+    blocks = [list(block) for _, block in itertools.groupby(range(len(counts)), key=lambda place: counts[place])]
+    ways: Iterator[tuple] = itertools.product(*(itertools.permutations(block) for block in blocks))
+    return np.array([list(itertools.chain(*way)) for way in ways], np.int64)
+
+
+def _groups(table: CrystalTable) -> dict[tuple[int, ...], Group]:
+    rows: dict[tuple[int, ...], list[tuple[int, np.ndarray, int, list[int]]]] = collections.defaultdict(list)
+    offsets, numbers = table.atom_offsets, table.flat_atomic_numbers
+    names: dict[tuple[int, str], int] = {}
+    sites = table.arrow.column("sites").to_pylist()
+    for row, group in enumerate(table.column("space_group").tolist()):
+        elements, counts = np.unique(numbers[offsets[row] : offsets[row + 1]], return_counts=True)
+        of_element = dict(zip(elements.tolist(), sites[row], strict=True))
+        key, ordered, units = reduced_counts(dict(zip(elements.tolist(), counts.tolist(), strict=True)))
+        kinds = [names.setdefault((group, of_element[z]), len(names)) for z in ordered.tolist()]
+        rows[key].append((row, ordered, units, kinds))
+    return {
+        key: Group(
+            key,
+            np.array([row for row, *_ in found]),
+            np.array([elements for _, elements, _, _ in found]),
+            np.array([units for _, _, units, _ in found]),
+            np.array([kinds for *_, kinds in found], np.int64),
+        )
+        for key, found in rows.items()
+    }
