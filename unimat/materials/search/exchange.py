@@ -1,11 +1,11 @@
 """How readily one element takes the place of another in a crystal, as a distance learned from known crystals.
 
-Each element has a vector. The distance of a template from a composition is the sum of the distances of its elements from
-those that take their places, an element with a larger share of the atoms counting more. Templates vote for their kind of
-structure with the weight exp(-distance). The vectors are those that make the kinds of known crystals, each left out in
-turn, most likely; so a distance is in nats. Votes by distance are matching networks (Vinyals et al., arXiv:1606.04080);
-statistics of substitution as in Hautier et al., Inorg. Chem. 50, 656 (2011), and Glawe et al., New J. Phys. 18, 093011
-(2016).
+Each element has a vector. The distance of a template from a composition is the sum of the distances of its elements
+from those that take their places, an element with a larger share of the atoms counting more. Templates vote for their
+kind of structure with the weight exp(-distance). The vectors are those that make the kinds of known crystals, each
+left out in turn, most likely; so a distance is in nats. Votes by distance are matching networks (Vinyals et al.,
+arXiv:1606.04080); statistics of substitution as in Hautier et al., Inorg. Chem. 50, 656 (2011), and Glawe et al., New
+J. Phys. 18, 093011 (2016).
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """Known crystals as templates: primitive cells with their symmetry, one of each kind, found by anonymous formula.
 
 The kind of a crystal is its reduced formula, its space group, and for each element how many atoms of a primitive cell
-lie on orbits of which site symmetry. Letters of Wyckoff positions depend on the choice of the origin; site symmetries and
-multiplicities do not. Two crystals of one kind may still differ in lengths and free coordinates.
+lie on orbits of which site symmetry. Letters of Wyckoff positions depend on the choice of the origin; site symmetries
+and multiplicities do not. Two crystals of one kind may still differ in lengths and free coordinates.
 """
 
 import collections
