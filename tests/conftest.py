@@ -67,6 +67,12 @@ def pytest_runtest_makereport(item: pytest.Item):
     return report
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Caches that commands keep for their user, apart from those of whoever runs the tests."""
+    os.environ["UNIMAT_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def published_data(request: pytest.FixtureRequest) -> Path:
     """Folder of published data; for tests marked `published`, or they would fail where there is none."""

@@ -63,6 +63,8 @@ def call(command, inputs):
     given = [word for split in ("train", "val", "test") for word in ("--file", f"{split}={inputs / 't.parquet'}")]
     return {
         "fetch": ["--dataset", "carbon_24", *given],
+        "templates": [table],
+        "substitute": ["--templates", table, "--compositions", "Si1C1"],
         "airss": ["--settings", '{"compositions": ["Si1C1"], "per_composition": 1, "soft_spheres": false}'],
         "ingest": ["--settings", json.dumps({"name": "custom", "source": str(inputs / "random.parquet")})],
         "convert": [table],
@@ -246,7 +248,10 @@ def test_files_of_the_same_names_that_another_hand_wrote_stay(inputs, tmp_path, 
     assert snapshot(thesis) == before
 
 
-FORCED = ("fetch", "airss", "ingest", "select", "encode", "pretrained", "hull", "screen", "agreement", "pack", "report")
+FORCED = (
+    "fetch", "substitute", "airss", "ingest", "select", "encode", "pretrained", "hull", "screen", "agreement", "pack",
+    "report",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", FORCED)

@@ -23,6 +23,7 @@ MODEL = ("model.npz", "history.csv", "training.json")
 WRITTEN: dict[str, tuple[str, ...]] = {
     "fetch": ("manifest.json", "checksums.sha256"),
     "airss": SET,
+    "substitute": SET,
     "ingest": ("train.parquet", "val.parquet", "test.parquet", "rejected.parquet", "card.json", "card.html"),
     "convert": (),
     "select": SET,

@@ -17,6 +17,8 @@ from unimat.errors import UserError
 # was called is imported, so that `unimat --help` answers at once.
 COMMANDS = {
     "fetch": "download a published dataset, checked against its publisher's checksums",
+    "templates": "make a library of templates of known crystals",
+    "substitute": "candidates of given compositions from known crystals, their elements exchanged",
     "airss": "random symmetric structures of given compositions",
     "ingest": "read crystals of any format into checked crystal tables, split, with a data card",
     "convert": "turn a crystal table into CIF, POSCAR or extxyz files, or such files into a table",

@@ -27,6 +27,7 @@ from unimat.progress import progress
 # MP-20's crystals come in coordinates of four to eight digits, relaxed to 0.05 eV/Å or so; at 0.01 Å alike structures
 # fall into different space groups.
 TOLERANCE = 0.1  # Å
+VERSION = 1  # of what `index` makes of a crystal; a library of another is made anew
 FINER = (0.01, 0.001)  # where moyo finds nothing
 WITHOUT_SYMMETRY = 1  # P1
 # It tells of each cell that is not primitive.
@@ -82,7 +83,7 @@ class Templates:
         if not len(table):
             raise UserError(f"{name} holds no usable crystal; give another table of templates")
         self.table, self.name = table, name
-        self.groups = _groups(table)
+        self.groups = _groups(table, name)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -124,7 +125,10 @@ def index(table: CrystalTable, processes: int = 1) -> tuple[CrystalTable, list[R
                     kept.append(each)
             bar.update(len(found))
     about = {key: table.metadata[key] for key in ("name", "source", "licence", "citation") if key in table.metadata}
-    library = from_crystals(kept, fields=FIELDS, unique=False, n_crystals=len(table), **about)
+    counts = dict(collections.Counter(each.reason for each in rejected))
+    library = from_crystals(
+        kept, fields=FIELDS, unique=False, index_version=VERSION, n_crystals=len(table), rejected=counts, **about
+    )
     return library, rejected
 
 
@@ -206,24 +210,30 @@ def permutations_of(counts: tuple[int, ...]) -> np.ndarray:
     return np.array([list(itertools.chain(*way)) for way in ways], np.int64)
 
 
-def _groups(table: CrystalTable) -> dict[tuple[int, ...], Group]:
-    rows: dict[tuple[int, ...], list[tuple[int, np.ndarray, int, list[int]]]] = collections.defaultdict(list)
-    offsets, numbers = table.atom_offsets, table.flat_atomic_numbers
-    names: dict[tuple[int, str], int] = {}
-    sites = table.arrow.column("sites").to_pylist()
-    for row, group in enumerate(table.column("space_group").tolist()):
-        elements, counts = np.unique(numbers[offsets[row] : offsets[row + 1]], return_counts=True)
-        of_element = dict(zip(elements.tolist(), sites[row], strict=True))
-        key, ordered, units = reduced_counts(dict(zip(elements.tolist(), counts.tolist(), strict=True)))
-        kinds = [names.setdefault((group, of_element[z]), len(names)) for z in ordered.tolist()]
-        rows[key].append((row, ordered, units, kinds))
-    return {
-        key: Group(
-            key,
-            np.array([row for row, *_ in found]),
-            np.array([elements for _, elements, _, _ in found]),
-            np.array([units for _, _, units, _ in found]),
-            np.array([kinds for *_, kinds in found], np.int64),
-        )
-        for key, found in rows.items()
-    }
+def _groups(table: CrystalTable, name: str) -> dict[tuple[int, ...], Group]:
+    row, element, counts, sites = elements_of(table)
+    if len(sites) != len(row):
+        raise UserError(f"{name}: 'sites' are not one text for each element; make the library anew: `unimat templates`")
+    _, kinds = np.unique(table.column("space_group")[row].astype(np.int64) << 32 | sites, return_inverse=True)
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    units = np.gcd.reduceat(counts, starts)
+    amounts = counts // units[row]
+    order = np.lexsort((element, amounts, row))
+    widths, groups = np.diff(starts, append=len(row)), {}
+    for width in np.unique(widths).tolist():
+        rows = np.flatnonzero(widths == width)
+        at = order[starts[rows][:, None] + np.arange(width)]  # (n, width)
+        keys, which = np.unique(amounts[at], axis=0, return_inverse=True)
+        for number, key in enumerate(map(tuple, keys.tolist())):
+            of_key = np.flatnonzero(which.ravel() == number)
+            places = at[of_key]
+            groups[key] = Group(key, rows[of_key], element[places], units[rows[of_key]], kinds[places])
+    return groups
+
+
+def elements_of(table: CrystalTable) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Row, element and atoms of every element of every crystal, by rising row and atomic number; codes of `sites`."""
+    rows = np.repeat(np.arange(len(table)), table.n_atoms)
+    codes, counts = np.unique(rows << 8 | table.flat_atomic_numbers, return_counts=True)
+    sites = table.arrow.column("sites").combine_chunks().flatten().dictionary_encode().indices.to_numpy()
+    return codes >> 8, codes & 255, counts, sites
