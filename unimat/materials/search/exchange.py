@@ -1,4 +1,4 @@
-"""How readily one element takes the place of another in a crystal, as a distance learned from known crystals.
+"""How readily one element takes the place of another in a crystal, and at which volume, learned from known crystals.
 
 Each element has a vector. The distance of a template from a composition is the sum of the distances of its elements
 from those that take their places, an element with a larger share of the atoms counting more. Templates vote for their
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from unimat.materials.search.templates import Group
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
 FILE = "element_vectors.json"
@@ -28,11 +29,13 @@ class Exchange:
 
     Attributes:
         vectors: (119, d), by atomic number.
+        volumes: (119,) Å^3 of an atom; only their ratios matter.
         share_weight: an element with the share x of the atoms counts 1 + share_weight * x times.
         units_weight: nats by which a template of the wanted number of formula units is preferred.
     """
 
     vectors: np.ndarray
+    volumes: np.ndarray
     share_weight: float
     units_weight: float
 
@@ -45,16 +48,31 @@ class Exchange:
         """(k,) how much each element of a reduced formula counts."""
         return 1 + self.share_weight * np.array(counts) / sum(counts)
 
+    def of_group(self, group: Group, wanted: np.ndarray) -> np.ndarray:
+        """(p, n) distance of each template from a composition, in each way to assign its elements.
+
+        Args:
+            wanted: (k,) atomic numbers, in the order of the group's counts.
+        """
+        between = self.distances[wanted] * self.weights(group.counts)[:, None]  # (k, 119)
+        # (k, k, n): element i of the composition in place of element j of the template
+        each = between[:, group.elements].transpose(0, 2, 1)
+        places = np.arange(len(wanted))
+        return np.stack([each[places, way].sum(0) for way in group.permutations])
+
     def to_json(self) -> dict[str, Any]:
-        vectors = {symbol: [round(float(x), 4) for x in self.vectors[z]] for symbol, z in ATOMIC_NUMBER.items()}
-        return {"share_weight": self.share_weight, "units_weight": self.units_weight, "vectors": vectors}
+        vectors = {symbol: np.round(self.vectors[z], 4).tolist() for symbol, z in ATOMIC_NUMBER.items()}
+        volumes = {symbol: round(float(self.volumes[z]), 3) for symbol, z in ATOMIC_NUMBER.items()}
+        weights = {"share_weight": round(self.share_weight, 4), "units_weight": round(self.units_weight, 4)}
+        return {**weights, "volumes": volumes, "vectors": vectors}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Exchange":
-        vectors = np.zeros((len(SYMBOLS) + 1, len(next(iter(values["vectors"].values())))))
-        for symbol, vector in values["vectors"].items():
-            vectors[ATOMIC_NUMBER[symbol]] = vector
-        return cls(vectors, float(values["share_weight"]), float(values["units_weight"]))
+        width = len(next(iter(values["vectors"].values())))
+        vectors, volumes = np.zeros((len(SYMBOLS) + 1, width)), np.ones(len(SYMBOLS) + 1)
+        for symbol, z in ATOMIC_NUMBER.items():
+            vectors[z], volumes[z] = values["vectors"][symbol], values["volumes"][symbol]
+        return cls(vectors, volumes, float(values["share_weight"]), float(values["units_weight"]))
 
 
 @functools.cache

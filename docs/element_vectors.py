@@ -1,0 +1,43 @@
+"""Learn the distances and volumes of elements that ship from a library of templates, and write them.
+
+unimat templates crystals.parquet --out-file library.parquet
+python docs/element_vectors.py library.parquet --learned-from "which crystals, their licence"
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from unimat import crystal_table
+from unimat.files import whole_file
+from unimat.materials.search.exchange import FILE
+from unimat.materials.search.learning import learn
+from unimat.materials.search.templates import Templates
+
+OUT = Path(__file__).parents[1] / "unimat/materials/data" / FILE
+
+
+def one_line_each(values: dict[str, Any]) -> str:
+    """JSON with a line for each element."""
+    text = json.dumps({key: value for key, value in values.items() if not isinstance(value, dict)}, indent=1)[:-2]
+    for name, table in values.items():
+        if isinstance(table, dict):
+            rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in table.items())
+            text += f',\n "{name}": {{\n{rows}\n }}'
+    return f"{text}\n}}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("library", help="made by `unimat templates`")
+    parser.add_argument("--learned-from", required=True, help="which crystals, and their licence")
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    args = parser.parse_args()
+    learned = learn(Templates(crystal_table.read(args.library), args.library), args.seed)
+    with whole_file(OUT) as new:
+        new.write_text(one_line_each({"learned_from": args.learned_from, **learned.to_json()}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

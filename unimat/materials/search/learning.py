@@ -1,0 +1,178 @@
+"""Vectors and volumes of the elements, learned from a library.
+
+Each template in turn is a composition whose kind others vote for. Minimised is the mean of -log(share of the votes that
+are for the right kind), over the templates whose kind any of their nearest has. The vectors begin as properties of the
+elements, and are held near to them. The volumes are those by which a template and the nearest of its kind follow from
+each other with the least error in log volume.
+"""
+
+import dataclasses
+import functools
+import logging
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from pymatgen.core import Element
+
+from unimat.materials.search.exchange import Exchange
+from unimat.materials.search.substitution import kinds_of, nearest_of
+from unimat.materials.search.templates import Group, Templates
+from unimat.periodic_table import SYMBOLS
+
+log = logging.getLogger("unimat.search")
+
+WIDTH = 8  # of a vector; 16 are no better
+PROPERTIES = 5
+NEAREST = 100  # templates that vote for one that is left out
+STEPS, BATCH, RATE = 1500, 256, 1e-2
+HELD = 1e-4  # weight of the squared distance from the vectors of the beginning; 10 times more or less changes little
+
+
+@dataclasses.dataclass(frozen=True)
+class Left:
+    """Templates left out in turn, and those that vote for each; m templates of k elements at most, n voters at most.
+
+    Attributes:
+        row: (m,) of the library. rows: (m, n) of the voters.
+        wanted: (m, k) atomic numbers; 0 where there are fewer. shares: (m, k) of the atoms.
+        elements: (m, n, k) of the voters, in the places of `wanted`.
+        units: (m, n) bool, the same number of formula units. right: (m, n) bool, the same kind. present: (m, n) bool.
+    """
+
+    row: np.ndarray
+    rows: np.ndarray
+    wanted: np.ndarray
+    shares: np.ndarray
+    elements: np.ndarray
+    units: np.ndarray
+    right: np.ndarray
+    present: np.ndarray
+
+    def take(self, places: np.ndarray) -> tuple[jax.Array, ...]:
+        """What `surprise` takes, of some templates."""
+        arrays = self.wanted, self.shares, self.elements, self.units, self.right, self.present
+        return tuple(jnp.asarray(each[places]) for each in arrays)
+
+
+def properties_of_elements() -> np.ndarray:
+    """(119, WIDTH) Mendeleev number, electronegativity, radius, group and period, each standardised; then zeros."""
+    found = np.full((len(SYMBOLS) + 1, PROPERTIES), np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that an element lacks
+        for z, symbol in enumerate(SYMBOLS, start=1):
+            element = Element(symbol)
+            radius = element.atomic_radius_calculated or element.atomic_radius or np.nan
+            found[z] = [element.mendeleev_no or np.nan, element.X, float(radius), element.group, element.row]
+    standard = (found - np.nanmean(found, axis=0)) / np.nanstd(found, axis=0)
+    return np.pad(np.nan_to_num(standard), ((0, 0), (0, WIDTH - PROPERTIES)))
+
+
+def learn(templates: Templates, seed: int = 0, steps: int = STEPS) -> Exchange:
+    """What makes the kinds of the templates likeliest, and their volumes best known, each left out in turn."""
+    start = properties_of_elements()
+    left = left_out(templates, Exchange(start, np.ones(len(start)), 0.0, 100.0))
+    rng = np.random.default_rng(seed)
+    small = 0.05 * rng.normal(size=start.shape)
+    small[:, :PROPERTIES] = 0  # the other dimensions would never leave zero by themselves
+    params = {"vectors": jnp.asarray(start + small), "share": jnp.zeros(()), "units": jnp.ones(())}
+    held = params["vectors"]
+
+    def loss(params: Any, batch: tuple[jax.Array, ...]) -> jax.Array:
+        return surprise(params, batch) + HELD * jnp.sum((params["vectors"] - held) ** 2)
+
+    batches = (left.take(rng.choice(len(left.wanted), BATCH)) for _ in range(steps))
+    params = _minimised(loss, params, batches, steps, "surprise at the right kind, nats")
+    volumes = _volumes(templates, left, steps)
+    return Exchange(np.asarray(params["vectors"], float), volumes, float(params["share"]), float(params["units"]))
+
+
+def _minimised(loss: Callable[..., jax.Array], params: Any, batches: Iterable[Any], steps: int, what: str) -> Any:
+    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
+
+    @jax.jit
+    def step(params: Any, state: Any, batch: Any) -> tuple[Any, Any, jax.Array]:
+        value, gradient = jax.value_and_grad(loss)(params, batch)
+        updates, state = optimizer.update(gradient, state)
+        return optax.apply_updates(params, updates), state, value
+
+    state, values = optimizer.init(params), []
+    for batch in batches:
+        params, state, value = step(params, state, batch)
+        values.append(value)
+    log.info("%s: %.4f", what, float(np.mean(values[-100:])))
+    return params
+
+
+def _volumes(templates: Templates, left: Left, steps: int) -> np.ndarray:
+    """(119,) volumes of atoms, Å^3 in the mean of the library; only their ratios matter."""
+    per_atom = np.abs(np.linalg.det(templates.table.lattices)) / templates.table.n_atoms
+    known = np.flatnonzero(left.right.any(1))
+    nearest = left.right[known].argmax(1)
+    of_nearest = left.rows[known, nearest]
+    new, old = left.wanted[known], left.elements[known, nearest]
+    arrays = new, old, left.shares[known], np.log(per_atom[left.row[known]] / per_atom[of_nearest])
+    start = jnp.full(len(SYMBOLS) + 1, np.log(np.median(per_atom)))
+
+    def loss(logs: jax.Array, batch: tuple[jax.Array, ...]) -> jax.Array:
+        new, old, shares, ratio = batch
+        now, before = ((shares * jnp.exp(logs[each])).sum(1) for each in (new, old))
+        return jnp.abs(jnp.log(now / before) - ratio).mean() + HELD * ((logs - start) ** 2).sum()
+
+    batch = tuple(map(jnp.asarray, arrays))
+    logs = _minimised(loss, start, (batch for _ in range(steps)), steps, "error of the log of a volume")
+    return np.exp(np.asarray(logs, float))
+
+
+def surprise(params: dict[str, jax.Array], batch: tuple[jax.Array, ...]) -> jax.Array:
+    """Mean of -log(share of the votes for the right kind), in nats, of a batch of `Left`."""
+    wanted, shares, elements, units, right, present = batch
+    vectors = params["vectors"]
+    apart = vectors[wanted][:, None] - vectors[elements]
+    distance = jnp.sqrt((apart**2).sum(-1) + 1e-4) * (wanted > 0)[:, None]
+    score = -(distance * (1 + params["share"] * shares[:, None])).sum(-1) + params["units"] * units
+    score = jnp.where(present, score, -jnp.inf)
+    known = right.any(1)
+    all_votes = jax.nn.logsumexp(score, axis=1, where=present | ~known[:, None])
+    for_right = jax.nn.logsumexp(score, axis=1, where=right | ~known[:, None])
+    return jnp.where(known, all_votes - for_right, 0.0).sum() / known.sum()
+
+
+def left_out(templates: Templates, exchange: Exchange) -> Left:
+    """Each template of the library left out, with the nearest of the others by `exchange`."""
+    width = max(len(group.counts) for group in templates.groups.values())
+    parts = [part for group in templates.groups.values() for part in _of_group(group, exchange, width)]
+    return Left(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def _of_group(group: Group, exchange: Exchange, width: int) -> Any:
+    if len(group.rows) < 2:
+        return
+    more = width - len(group.counts)
+    shares = np.pad(np.array(group.counts) / sum(group.counts), (0, more))
+    for place, wanted in enumerate(group.elements):
+        score = -exchange.of_group(group, wanted) + exchange.units_weight * (group.units == group.units[place])
+        score[:, place] = -np.inf
+        way, template = nearest_of(score, NEAREST)
+        pad = functools.partial(_padded, n=NEAREST)
+        elements = np.take_along_axis(group.elements[template], group.permutations[way], axis=1)
+        own = kinds_of(group, np.zeros(1, int), np.array([place]))
+        yield (
+            group.rows[[place]],
+            pad(group.rows[template]),
+            np.pad(wanted, (0, more))[None],
+            shares[None],
+            pad(np.pad(elements, ((0, 0), (0, more)))),
+            pad(group.units[template] == group.units[place]),
+            pad(kinds_of(group, way, template) == own),
+            pad(np.ones(len(way), bool)),
+        )
+
+
+def _padded(values: np.ndarray, n: int) -> np.ndarray:
+    """(1, n, ...) of values (m, ...), zeros behind."""
+    return np.pad(values, ((0, n - len(values)), *((0, 0) for _ in values.shape[1:])))[None]
