@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import scipy.optimize
 from pymatgen.core import Element
 
 from unimat.materials.search.exchange import Exchange
@@ -30,6 +31,7 @@ WIDTH = 8  # of a vector; 16 are no better
 PROPERTIES = 5
 NEAREST = 100  # templates that vote for one that is left out
 STEPS, BATCH, RATE = 1500, 256, 1e-2
+ROUND = 0.01  # of the log of a volume
 HELD = 1e-4  # weight of the squared distance from the vectors of the beginning; 10 times more or less changes little
 
 
@@ -87,7 +89,7 @@ def learn(templates: Templates, seed: int = 0, steps: int = STEPS) -> Exchange:
 
     batches = (left.take(rng.choice(len(left.wanted), BATCH)) for _ in range(steps))
     params = _minimised(loss, params, batches, steps, "surprise at the right kind, nats")
-    volumes = _volumes(templates, left, steps)
+    volumes = _volumes(templates, left, rng)
     return Exchange(np.asarray(params["vectors"], float), volumes, float(params["share"]), float(params["units"]))
 
 
@@ -108,24 +110,34 @@ def _minimised(loss: Callable[..., jax.Array], params: Any, batches: Iterable[An
     return params
 
 
-def _volumes(templates: Templates, left: Left, steps: int) -> np.ndarray:
-    """(119,) volumes of atoms, Å^3 in the mean of the library; only their ratios matter."""
+def _volumes(templates: Templates, left: Left, rng: np.random.Generator) -> np.ndarray:
+    """(119,) volumes of atoms, Å^3; ratios of sums of them matter, and no more than these is known."""
     per_atom = np.abs(np.linalg.det(templates.table.lattices)) / templates.table.n_atoms
     known = np.flatnonzero(left.right.any(1))
-    nearest = left.right[known].argmax(1)
-    of_nearest = left.rows[known, nearest]
-    new, old = left.wanted[known], left.elements[known, nearest]
-    arrays = new, old, left.shares[known], np.log(per_atom[left.row[known]] / per_atom[of_nearest])
-    start = jnp.full(len(SYMBOLS) + 1, np.log(np.median(per_atom)))
+    voters = left.right[known]
+    # Beside the nearest any other of its kind: steps from neighbour to neighbour would add up their errors.
+    other = np.where(voters, rng.random(voters.shape), -1).argmax(1)
+    rows = np.concatenate([known, known])
+    voter = np.concatenate([voters.argmax(1), other])
+    ratio = np.log(per_atom[left.row[rows]] / per_atom[left.rows[rows, voter]])
+    shares, new, old = left.shares[rows], left.wanted[rows], left.elements[rows, voter]
+    start = np.full(len(SYMBOLS) + 1, np.log(np.median(per_atom)))
 
-    def loss(logs: jax.Array, batch: tuple[jax.Array, ...]) -> jax.Array:
-        new, old, shares, ratio = batch
-        now, before = ((shares * jnp.exp(logs[each])).sum(1) for each in (new, old))
-        return jnp.abs(jnp.log(now / before) - ratio).mean() + HELD * ((logs - start) ** 2).sum()
+    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean error of the log of a volume, rounded off below `ROUND`, and its gradient."""
+        parts = [shares * np.exp(logs[each]) for each in (new, old)]
+        sums = [each.sum(1, keepdims=True) for each in parts]
+        error = np.log(sums[0] / sums[1])[:, 0] - ratio
+        size = np.sqrt(error**2 + ROUND**2)
+        slope = (error / size)[:, None] / len(error)
+        gradient = np.bincount(new.ravel(), (slope * parts[0] / sums[0]).ravel(), len(logs))
+        gradient -= np.bincount(old.ravel(), (slope * parts[1] / sums[1]).ravel(), len(logs))
+        held = logs - start
+        return size.mean() + HELD / len(logs) * (held**2).sum(), gradient + 2 * HELD / len(logs) * held
 
-    batch = tuple(map(jnp.asarray, arrays))
-    logs = _minimised(loss, start, (batch for _ in range(steps)), steps, "error of the log of a volume")
-    return np.exp(np.asarray(logs, float))
+    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+    log.info("error of the log of a volume: %.4f", found.fun)
+    return np.exp(found.x)
 
 
 def surprise(params: dict[str, jax.Array], batch: tuple[jax.Array, ...]) -> jax.Array:
