@@ -173,21 +173,32 @@ class Symmetry:
 def symmetry_of(crystal: Crystal) -> Symmetry:
     """Symmetry within `TOLERANCE`, or less where nothing is found; a crystal that has none is of space group 1."""
     numbers = crystal.atomic_numbers.tolist()
-    cell = moyopy.Cell(crystal.lattice.tolist(), crystal.frac_coords.tolist(), numbers)
-    n, group, n_primitive = len(numbers), WITHOUT_SYMMETRY, len(numbers)
+    n, found = len(numbers), _dataset(crystal)
+    group, n_primitive = WITHOUT_SYMMETRY, n
     orbits, symbols = list(range(n)), ["1"] * n
-    for tolerance in (TOLERANCE, *FINER):
-        try:
-            found = moyopy.MoyoDataset(cell, symprec=tolerance)
-        except ValueError:
-            continue
+    if found is not None:
         group, n_primitive = found.number, len(found.prim_std_cell.numbers)
         orbits, symbols = list(found.orbits), list(found.site_symmetry_symbols)
-        break
     of_element: dict[int, list[str]] = collections.defaultdict(list)
     for atom, size in collections.Counter(orbits).items():
         of_element[numbers[atom]].append(f"{size * n_primitive // n}:{symbols[atom]}")
     return Symmetry(group, [" ".join(sorted(of_element[z])) for z in sorted(of_element)], n_primitive)
+
+
+def orbits_of(crystal: Crystal) -> np.ndarray:
+    """(n,) index of the first atom of each atom's orbit, within the same tolerance as `symmetry_of`."""
+    found = _dataset(crystal)
+    return np.arange(len(crystal.atomic_numbers)) if found is None else np.array(found.orbits)
+
+
+def _dataset(crystal: Crystal) -> moyopy.MoyoDataset | None:
+    cell = moyopy.Cell(crystal.lattice.tolist(), crystal.frac_coords.tolist(), crystal.atomic_numbers.tolist())
+    for tolerance in (TOLERANCE, *FINER):
+        try:
+            return moyopy.MoyoDataset(cell, symprec=tolerance)
+        except ValueError:
+            continue
+    return None
 
 
 def _kind_of(crystal: Crystal) -> tuple:
