@@ -16,6 +16,7 @@ from unimat.materials.ingest_settings import ConvertSettings
 from unimat.materials.metrics_settings import MetricsSettings
 from unimat.materials.prediction_settings import PredictionSettings
 from unimat.materials.screen_settings import ScreenSettings
+from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.model.settings import SampleSettings
 
 SCHEMAS = Path(__file__).parents[1] / "workflow/schemas"
@@ -99,7 +100,13 @@ def origins_of_sets() -> Iterator[str]:
     schema = read_schema("sets.schema.yaml")
     yield f"\nA set comes from {words_of(schema['properties']['from'])}.\n"
     # The options of a set from a file or from a search have defaults in a settings class, too.
-    borrowed = {"sample": SampleSettings, "file": ConvertSettings, "airss": AirssSettings, "screen": ScreenSettings}
+    borrowed = {
+        "sample": SampleSettings,
+        "file": ConvertSettings,
+        "substitution": SubstitutionSettings,
+        "airss": AirssSettings,
+        "screen": ScreenSettings,
+    }
     for origin in schema["properties"]["from"]["enum"]:
         form = schema["$defs"][origin]
         properties = {name: resolved(part) for name, part in form["properties"].items() if name != "from"}

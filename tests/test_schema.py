@@ -14,6 +14,7 @@ from unimat.configuration.sections import SECTIONS
 from unimat.materials.airss_settings import AirssSettings
 from unimat.materials.ingest_settings import ConvertSettings
 from unimat.materials.screen_settings import ScreenSettings
+from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.model.settings import SampleSettings
 
 SCHEMAS = Path(__file__).parents[1] / "workflow/schemas"
@@ -83,9 +84,10 @@ def test_the_configuration_has_these_sections_and_no_others():
 
 def test_options_of_a_set_are_those_of_the_command_that_makes_it():
     kinds = schema("sets")["$defs"]
-    made_by = (SampleSettings, AirssSettings, ConvertSettings)
+    made_by = (SampleSettings, SubstitutionSettings, AirssSettings, ConvertSettings)
     fields = {kind: {field.name for field in dataclasses.fields(kind)} for kind in made_by}
     assert kinds["sample"]["properties"].keys() == fields[SampleSettings] | {"from", "compositions_of"}
+    assert kinds["substitution"]["properties"].keys() == fields[SubstitutionSettings] | {"from", "compositions_of"}
     assert kinds["airss"]["properties"].keys() == fields[AirssSettings] | {"from"}
     assert kinds["file"]["properties"].keys() == fields[ConvertSettings] | {"from", "path"}
     screen = {key: each for key, each in kinds["screen"]["properties"].items() if key not in ("from", "of")}

@@ -12,6 +12,7 @@ NAMES = {
     "pretrained": ["model.npz", "history.csv", "training.json"],
     "sample": ["crystals.parquet", "rejected.parquet", "sampling.json"],
     "select": ["crystals.parquet", "rejected.parquet"],
+    "substitute": ["crystals.parquet", "rejected.parquet"],
     "airss": ["crystals.parquet", "rejected.parquet"],
     "screen": ["crystals.parquet", "rejected.parquet", "screen.json", "core_hours.csv"],
     "agreement": ["agreement.json", "agreement.parquet"],

@@ -119,10 +119,25 @@ SCREENED: dict[str, Any] = {
     "md": {"sets": ["generated"], "threads": 5},
     "compare": None,
 }
+SUBSTITUTED: dict[str, Any] = {
+    "sets": {
+        "test": {"from": "split", "split": "test", "take": 9},
+        "reference": {"from": "split", "split": "train"},
+        "candidates": {"from": "substitution", "templates": ["reference", "aflow"], "compositions_of": "test"},
+        "asked": {"from": "substitution", "templates": "train", "compositions": ["SiC"]},
+    },
+    "match": {"sets": ["candidates"]},
+    "metrics": {"sets": ["asked"]},
+    "relax": {"sets": ["candidates", "reference"]},
+    "hull": {"sets": ["candidates"]},
+    "compare": None,
+}
 CONFIGS = [
     ("config.yaml", {}, []),
     ("config.yaml", {}, ["relax", "encode"]),
     ("config.yaml", SCREENED, []),
+    ("config.yaml", SUBSTITUTED, []),
+    ("config.yaml", SUBSTITUTED, ["match"]),
     ("config.yaml", {"train": {"initial": "perov_5"}, "model": None}, ["metrics"]),
     ("airss.yaml", {}, []),
     ("gpaw.yaml", {}, []),

@@ -143,7 +143,10 @@ def test_a_miniature_model_is_written_down_with_what_it_predicted(run: Run):
             {"sets__more": {"from": "sample", "compositions_of": "test", "composition": "SiC"}},
             "sets.more has compositions_of and composition, which contradict each other; take one out",
         ),
-        ({"match": {"sets": ["generated"]}}, "match.sets names 'generated', which is not among sampled sets with"),
+        (
+            {"match": {"sets": ["generated"]}},
+            "match.sets names 'generated', which is not among sets with compositions_of",
+        ),
         ({"match": {"samples": [0]}}, "match.samples.0 is 0; it must be at least 1"),
         (
             {"reproduction": {"set": "test"}},

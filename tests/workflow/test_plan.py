@@ -114,10 +114,12 @@ def test_sets_of_every_origin_and_a_custom_dataset(run: Run):
         sets={
             "generated": {"from": "sample"},
             "brought": {"from": "file", "path": "all my.csv", "id_column": "name"},
+            "candidates": {"from": "substitution", "templates": ["train", "all my.csv", "aflow"], "count": 5},
             "search": {"from": "airss", "n": 5},
             "test": {"from": "split", "split": "test"},
             "reference": {"from": "split", "split": "train"},
         },
+        substitution={"compositions": ["SiC", "Si2C2"], "any_units": True, "count": 9},
         airss={"elements": ["C", "Si"], "n": 9, "max_atoms": 4},
         relax={"sets": ["generated", "brought", "search", "test", "reference"], "shards": 1},
     )
@@ -125,5 +127,8 @@ def test_sets_of_every_origin_and_a_custom_dataset(run: Run):
     commands = {words[0]: words for words in planned_commands(done.stdout)}
     assert commands["convert"][1:3] == ["all my.csv", "results/demo/sets/brought/crystals.parquet"]
     assert json.loads(commands["convert"][4]) == {"id_column": "name"}
+    substituted = arguments_of(commands["substitute"])
+    assert list(map(str, substituted["templates"])) == ["results/demo/dataset/train.parquet", "all my.csv", "aflow"]
+    assert json.loads(substituted["settings"]) == {"any_units": True, "compositions": ["SiC", "Si2C2"], "count": 5}
     assert json.loads(commands["airss"][2]) == {"elements": ["C", "Si"], "max_atoms": 4, "n": 5, "seed": 0}
     assert "fetch" not in commands

@@ -3,17 +3,22 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from unimat.configuration.sections import SETTINGS, options_of
 from unimat.materials.datasets import DATASETS
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.stability_settings import HullSettings, ReferenceSettings
+from unimat.materials.substitution_settings import AFLOW
 from unimat.model.lineage import datasets_of
 from unimat.model.pretrained import model_file
 from unimat.settings import load_settings
 
 DFT = ("vasp", "gpaw")  # engines that take one crystal for each job
+SPLITS = ("train", "val", "test")
+TemplateKind = Literal["split", "set", "name", "file"]
+# Origins of sets that may be made for the crystals of others, and the key that says how many for each.
+MADE_FOR_OTHERS = {"sample": "n", "substitution": "count"}
 REFERENCE_SPLIT = "test"  # of metrics, where the configuration does not say
 
 
@@ -58,12 +63,27 @@ class Configuration:
         return self.section("compare").get("pairs", [])
 
     def truths_of(self, name: str) -> str | None:
-        """The set whose compositions a sampled set is made for; None if it has compositions of another kind or none."""
+        """The set whose compositions a set is made for; None if it has compositions of another kind or none."""
         return self.sets[name].get("compositions_of")
 
-    def made_for_others(self) -> list[str]:
-        """Sampled sets that are made for the crystals of another set."""
-        return [name for name in self.sets_from("sample") if self.truths_of(name)]
+    def made_for_others(self, *origins: str) -> list[str]:
+        """Sets that are made for the crystals of another set; of some origins, or of all."""
+        made = (name for origin in origins or MADE_FOR_OTHERS for name in self.sets_from(origin))
+        return [name for name in made if self.truths_of(name)]
+
+    def per_composition(self, name: str) -> int:
+        """Crystals that such a set has for each composition."""
+        section = self.sets[name]["from"]
+        key = MADE_FOR_OTHERS[section]
+        return options_of(self.values, section, self.sets[name]).get(key, getattr(self.settings[section], key))
+
+    def templates_of(self, name: str) -> dict[str, TemplateKind]:
+        """What a set from substitution takes its templates from, by its word in the configuration."""
+        given = options_of(self.values, "substitution", self.sets[name]).get("templates", ())
+        words = [given] if isinstance(given, str) else given
+        sets = [each for origin in ("split", "file") for each in self.sets_from(origin)]
+        kinds: dict[str, TemplateKind] = {**dict.fromkeys(sets, "set"), **dict.fromkeys(SPLITS, "split"), AFLOW: "name"}
+        return {word: kinds.get(word, "file") for word in words}
 
     def screened_from(self, name: str) -> str:
         """The judged set that a screened one was chosen from."""

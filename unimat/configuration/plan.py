@@ -100,7 +100,7 @@ class Plan:
 
     def _pack(self) -> Iterator[Job]:
         yield ("train",) if self.configuration.values.get("pretrained") else ("encode",)
-        yield from (("compositions", name) for name in self.configuration.made_for_others())
+        yield from (("compositions", name) for name in self.configuration.made_for_others("sample"))
 
     _absorb = _pack
 
@@ -144,6 +144,13 @@ class Plan:
         yield ("train",)
         if self.configuration.truths_of(name):
             yield ("compositions", name)
+
+    def _substitution_set(self, name: str) -> Iterator[Job]:
+        if self.configuration.truths_of(name):
+            yield ("compositions", name)
+        for word, kind in self.configuration.templates_of(name).items():
+            if kind in ("split", "set"):
+                yield ("ingest",) if kind == "split" else self._crystals(word)
 
     def _compositions(self, name: str) -> Iterator[Job]:
         yield self._crystals(str(self.configuration.truths_of(name)))

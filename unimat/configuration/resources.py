@@ -42,6 +42,7 @@ RESOURCES = {
     "select_set": Resources(2000, 30),
     "compositions": Resources(1000, 10),
     "convert_set": Resources(4000, 60, threads=4),
+    "substitution_set": Resources(3000, 120, threads=4),
     "airss_set": Resources(2000, 120, threads=4),
     "screen_set": Resources(3000, 60, threads=2),
     "agreement_set": Resources(2000, 60),

@@ -12,6 +12,7 @@ from unimat.materials.prediction_settings import PredictionSettings
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.screen_settings import ScreenSettings
 from unimat.materials.stability_settings import CompareSettings, HullSettings
+from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
 from unimat.report.settings import ReportSettings
 from unimat.reproduction.settings import ReproductionSettings
@@ -23,6 +24,7 @@ SETTINGS: dict[str, Any] = {
     "train": TrainSettings,
     "sample": SampleSettings,
     "convert": ConvertSettings,  # no section: options of a set from a file
+    "substitution": SubstitutionSettings,
     "airss": AirssSettings,
     "screen": ScreenSettings,  # no section: options of a set chosen from a judged one
     "metrics": MetricsSettings,
@@ -36,7 +38,13 @@ SETTINGS: dict[str, Any] = {
 }
 SECTIONS = {name: each for name, each in SETTINGS.items() if name not in ("convert", "screen")}  # those of a file
 # What a set's options go before those of, by its origin.
-SECTION_OF_ORIGIN = {"sample": "sample", "airss": "airss", "screen": "screen", "file": "convert"}
+SECTION_OF_ORIGIN = {
+    "sample": "sample",
+    "substitution": "substitution",
+    "airss": "airss",
+    "screen": "screen",
+    "file": "convert",
+}
 OF_FETCH = {"mirror", "files"}  # where the same files are from: no settings of ingestion
 OF_THE_MACHINE = ("require_accelerator",)  # keys that say nothing of the run
 

@@ -2,13 +2,15 @@
 
 import dataclasses
 
+AFLOW = "aflow"  # among templates: the prototypes that pymatgen carries
+
 
 @dataclasses.dataclass(frozen=True)
 class SubstitutionSettings:
     """Candidates from known crystals, their elements exchanged.
 
     Attributes:
-        templates: the known crystals: splits of the dataset, sets, or files of crystals in any readable form.
+        templates: the known crystals: splits of the dataset, sets, aflow, or files of crystals in any readable form.
         compositions: formulas of whole cells such as "Sr1Ti1O3", or a file of them: a CSV with the column formula and,
             if wanted, count and truth_id, a text with a formula in each line, or crystals in any readable form.
         count: candidates of each composition.

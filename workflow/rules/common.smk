@@ -50,9 +50,15 @@ def asked_of(name):
     return options | ({"compositions": formulas} if "compositions_of" in options else {})
 
 
-def samples_of_each(name):
-    """Crystals that a set generates for each composition."""
-    return options_of(config, "sample", config["sets"][name]).get("n", settings["sample"].n)
+def template_files(name):
+    """Files that a set's templates come from."""
+    places = {
+        "split": "results/<run>/dataset/{}.parquet",
+        "set": "results/<run>/sets/{}/crystals.parquet",
+        "file": "{}",
+    }
+    found = configuration.templates_of(name).items()
+    return [places[kind].format(Path(word).expanduser()) for word, kind in found if kind in places]
 
 
 def reference_files(kind, name, of_set=None):

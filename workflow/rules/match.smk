@@ -1,4 +1,4 @@
-"""Samples made for the compositions of crystals -> how many of them found the crystal, and how closely."""
+"""Crystals made for the compositions of crystals -> how many of them found the crystal, and how closely."""
 
 
 rule match_set:
@@ -22,7 +22,7 @@ rule match_set:
         runtime=minutes("match_set"),
     params:
         settings=lambda wildcards: as_json("match"),
-        samples=lambda wildcards: samples_of_each(wildcards.set),
+        samples=lambda wildcards: configuration.per_composition(wildcards.set),
     shell:
         r"""
         unimat match \

@@ -15,7 +15,7 @@ RESERVED = "{}<>"
 def mistakes(configuration: Configuration) -> Iterator[str]:
     """What is wrong with the paths, whether or not anything must lie there yet."""
     for key, path in paths_of(configuration).items():
-        if (reason := _unfit(path)) is not None:
+        if (reason := unfit(path)) is not None:
             yield f"{key} is {path!r}: {reason}; rename it"
     brought = {f"sets.{name}.path": configuration.sets[name]["path"] for name in configuration.sets_from("file")}
     known = {f"hull.known[{index}]": path for index, path in enumerate(configuration.settings["hull"].known)}
@@ -23,7 +23,7 @@ def mistakes(configuration: Configuration) -> Iterator[str]:
         own = configuration.changed("hull", name).get("known", [])
         known |= {f"hull.by_set.{name}.known[{index}]": path for index, path in enumerate(own)}
     for key, path in {**brought, **known}.items():
-        if _unfit(path) is None:
+        if unfit(path) is None:
             yield from missing(key, path)
     for key in ("relax", "metrics"):
         yield from _cache(f"{key}.cache", configuration.section(key).get("cache"))
@@ -56,9 +56,18 @@ def paths_of(configuration: Configuration) -> dict[str, str]:
     found["reproduction.folder"] = configuration.settings["reproduction"].folder
     for name, options in configuration.sets.items():
         found |= {f"sets.{name}.{key}": options.get(key) for key in ("path", "compositions")}
+    for name in configuration.sets_from("substitution"):
+        key, kinds = key_of_set(configuration, name, "templates"), configuration.templates_of(name)
+        found |= {f"{key}[{at}]": word for at, (word, kind) in enumerate(kinds.items()) if kind == "file"}
     for key, reference in references_of(configuration).items():
         found |= {f"{key}.path": part.path for part in reference.parts.values()}
     return {key: path for key, path in found.items() if isinstance(path, str)}
+
+
+def key_of_set(configuration: Configuration, name: str, key: str) -> str:
+    """Where an option of a set stands: among its own, or in the section of its origin."""
+    options = configuration.sets[name]
+    return f"sets.{name}.{key}" if key in options else f"{options['from']}.{key}"
 
 
 def references_of(configuration: Configuration) -> dict[str, ReferenceSettings]:
@@ -73,7 +82,8 @@ def references_of(configuration: Configuration) -> dict[str, ReferenceSettings]:
     return found
 
 
-def _unfit(path: str) -> str | None:
+def unfit(path: str) -> str | None:
+    """Why the workflow cannot carry a name; None if it can."""
     if any(ord(character) < 32 or ord(character) == 127 for character in path):
         return "a name with a line break or another control character"
     if any(character in RESERVED for character in path):

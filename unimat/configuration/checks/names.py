@@ -44,7 +44,7 @@ def _compositions(configuration: Configuration) -> Iterator[str]:
             if other in configuration.sets[name]:
                 yield f"sets.{name} has compositions_of and {other}, which contradict each other; take one out"
     matched = [*made, *configuration.broken]
-    yield from demand("match.sets", configuration.sets_of("match"), matched, "sampled sets with compositions_of")
+    yield from demand("match.sets", configuration.sets_of("match"), matched, "sets with compositions_of")
 
 
 def _reproduction(configuration: Configuration) -> Iterator[str]:

@@ -1,9 +1,9 @@
-"""What random searches look for: elements and formulas that can be read."""
+"""What searches look for: elements and formulas that can be read, in templates that are there."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from unimat.configuration.checks import chemistry
+from unimat.configuration.checks import chemistry, substitutions
 from unimat.configuration.checks.files import references_of
 from unimat.configuration.configuration import Configuration
 from unimat.configuration.sections import options_of
@@ -25,6 +25,7 @@ def mistakes(configuration: Configuration) -> Iterator[str]:
         except UserError:
             continue  # told already
         yield from _search(settings, {key: f"sets.{name}" if key in own else "airss" for key in KEYS})
+    yield from substitutions.mistakes(configuration)
 
 
 KEYS = ("elements", "compositions", "n")

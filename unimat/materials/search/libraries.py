@@ -21,11 +21,11 @@ from unimat.crystal_table import STRUCTURE_COLUMNS, CrystalTable
 from unimat.errors import UserError
 from unimat.materials.search.templates import FIELDS, TOLERANCE, VERSION, Templates, elements_of, index
 from unimat.materials.sets import crystals_of
+from unimat.materials.substitution_settings import AFLOW
 
 log = logging.getLogger("unimat.templates")
 
 FOLDER = "UNIMAT_CACHE_DIR"  # environment variable
-AFLOW = "aflow"  # names the prototypes that pymatgen carries
 COLUMNS = [*STRUCTURE_COLUMNS, *(field.name for field in FIELDS)]
 ABOUT = ("name", "source", "licence", "citation")  # metadata of crystals that hold for templates made of them
 

@@ -1,0 +1,55 @@
+"""What sets from substitution ask for: formulas that can be read, templates that are there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from unimat.configuration.checks import chemistry
+from unimat.configuration.checks.files import key_of_set, missing, unfit
+from unimat.configuration.configuration import SPLITS, Configuration
+from unimat.configuration.schema import did_you_mean
+from unimat.configuration.sections import options_of
+from unimat.errors import UserError
+from unimat.materials.substitution_settings import AFLOW, SubstitutionSettings
+from unimat.settings import load_settings
+
+
+def mistakes(configuration: Configuration) -> Iterator[str]:
+    """What no substitution would find."""
+    for name in configuration.sets_from("substitution"):
+        own = configuration.sets[name]
+        try:
+            settings = load_settings(SubstitutionSettings, options_of(configuration.values, "substitution", own))
+        except UserError:
+            continue  # told already
+        yield from _templates(configuration, name)
+        if not configuration.truths_of(name):
+            yield from _compositions(settings, f"sets.{name}", key_of_set(configuration, name, "compositions"))
+
+
+def _templates(configuration: Configuration, name: str) -> Iterator[str]:
+    kinds = configuration.templates_of(name)
+    if not kinds:
+        yield f"sets.{name}: give `templates`: train, a set from split or file, aflow, or a file of known crystals"
+    key = key_of_set(configuration, name, "templates")
+    for word in (word for word, kind in kinds.items() if kind == "file"):
+        if word in configuration.broken:
+            continue  # told already
+        if Path(word).name == word and not Path(word).suffix and not Path(word).exists():
+            sets = [each for origin in ("split", "file") for each in configuration.sets_from(origin)]
+            remedy = did_you_mean(word, [*SPLITS, *sets, AFLOW])
+            yield f"{key} names {word!r}, which is no split, set from split or file, nor file{remedy}"
+        elif unfit(word) is None:
+            yield from missing(key, word)
+
+
+def _compositions(settings: SubstitutionSettings, of_set: str, key: str) -> Iterator[str]:
+    asked = settings.compositions
+    if not asked:
+        yield f"{of_set}: give `compositions`, or `compositions_of` a set"
+    elif not isinstance(asked, str):
+        for index, text in enumerate(asked):
+            yield from chemistry.formula(text, f"{key}.{index}")[1]
+    elif Path(asked).suffix.lower() == ".csv":
+        yield from chemistry.listed(asked, key)[1]
+    elif unfit(asked) is None:
+        yield from missing(key, asked)
