@@ -29,6 +29,8 @@ MADE = (
     "hull/",
     "compare/",
     "work/",
+    "predicted/",
+    "cifs/",
     "docs/reproduction",
 )
 # Python writes the help of its argument parser a little differently from version to version.

@@ -65,6 +65,7 @@ def call(command, inputs):
         "fetch": ["--dataset", "carbon_24", *given],
         "templates": [table],
         "substitute": ["--templates", table, "--compositions", "Si1C1"],
+        "predict": ["SiC", "--templates", table, "--from", "substitution", "--engine", "none", "--count", "2"],
         "airss": ["--settings", '{"compositions": ["Si1C1"], "per_composition": 1, "soft_spheres": false}'],
         "ingest": ["--settings", json.dumps({"name": "custom", "source": str(inputs / "random.parquet")})],
         "convert": [table],
@@ -249,8 +250,8 @@ def test_files_of_the_same_names_that_another_hand_wrote_stay(inputs, tmp_path, 
 
 
 FORCED = (
-    "fetch", "substitute", "airss", "ingest", "select", "encode", "pretrained", "hull", "screen", "agreement", "pack",
-    "report",
+    "fetch", "substitute", "predict", "airss", "ingest", "select", "encode", "pretrained", "hull", "screen",
+    "agreement", "pack", "report",
 )  # fmt: skip
 
 

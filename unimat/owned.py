@@ -50,10 +50,11 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "agreement": ("agreement.json", "agreement.parquet"),
     "report": (),
     "reproduction": (),
+    "predict": (*SET, "initial.parquet", "predicted.html", "cifs/*.cif"),
 }  # fmt: skip
 # Commands whose folders are of no run's results: what lies there is known to them alone.
 APART = ("train --work", "md --work", "metrics --cache", "run.py")
-LISTED = ("convert", "pack", "report")  # commands that leave a list of their files
+LISTED = ("convert", "pack", "predict", "report")  # commands that leave a list of their files
 # Further files of a run, each of a flag of its own, which commands put beside those above.
 BESIDE = (
     "relaxed.parquet", "relaxed.json", "relax/*.parquet", "metrics.json", "verdicts.parquet", "verdicts.csv",
@@ -71,7 +72,7 @@ COLUMNS = {
     "verdict_flips.parquet": "verdict_a",
     "agreement.parquet": "flip",
     "reference.parquet": "entry_id",
-    **dict.fromkeys(("crystals.parquet", "train.parquet", "val.parquet", "test.parquet"), "frac_coords"),
+    **dict.fromkeys((*SET[:1], "initial.parquet", "train.parquet", "val.parquet", "test.parquet"), "frac_coords"),
 }
 KEYS = {
     "manifest.json": "dataset",

@@ -19,6 +19,7 @@ COMMANDS = {
     "fetch": "download a published dataset, checked against its publisher's checksums",
     "templates": "make a library of templates of known crystals",
     "substitute": "candidates of given compositions from known crystals, their elements exchanged",
+    "predict": "the crystals of a formula: from known crystals and a trained model, relaxed and ranked",
     "airss": "random symmetric structures of given compositions",
     "ingest": "read crystals of any format into checked crystal tables, split, with a data card",
     "convert": "turn a crystal table into CIF, POSCAR or extxyz files, or such files into a table",

@@ -5,7 +5,7 @@ from pathlib import Path
 from unimat.report.payload import packed
 
 # Later ones use earlier ones; one scope holds them all, and nothing leaks into the page.
-SCRIPTS = ("page", "rows", "table", "geometry", "cif", "viewer", "dialog", "start")
+SCRIPTS = ("page", "rows", "table", "cards", "geometry", "cif", "viewer", "dialog", "start")
 VIEWER = "static/3dmol/3Dmol-min.js"  # 3Dmol.js 2.5.5, BSD-3-Clause; see README.md beside it
 
 _FOLDER = Path(__file__).parent
@@ -13,7 +13,7 @@ _FOLDER = Path(__file__).parent
 
 def styles() -> str:
     """Style sheets of the page."""
-    return "\n".join(_read(f"templates/{name}.css") for name in ("report", "browser"))
+    return "\n".join(_read(f"templates/{name}.css") for name in ("report", "browser", "cards"))
 
 
 def scripts() -> str:

@@ -42,9 +42,12 @@ class BestCrystal:
 
     @property
     def cif_uri(self) -> str:
-        """``data:`` address of the relaxed structure as CIF."""
-        text = str(CifWriter(self.structure))
-        return "data:chemical/x-cif;base64," + base64.b64encode(text.encode()).decode()
+        return cif_uri(self.structure)
+
+
+def cif_uri(structure: Structure) -> str:
+    """``data:`` address of a structure as CIF."""
+    return "data:chemical/x-cif;base64," + base64.b64encode(str(CifWriter(structure)).encode()).decode()
 
 
 def best_crystals(one: SetFiles, n: int) -> list[BestCrystal]:
@@ -91,13 +94,20 @@ def _twin(
 
 
 def _described(structure: Structure, row: pd.Series, times: int) -> BestCrystal:
+    number, pictured = conventional(structure, str(row["material_id"]))
+    return BestCrystal(str(row["material_id"]), structure, pictured, spacegroup(number), row, times)
+
+
+def conventional(structure: Structure, name: str) -> tuple[int, Structure]:
+    """Number of the space group and the conventional cell; 1 and the structure itself where no symmetry is found."""
     try:
         analyzer = SpacegroupAnalyzer(structure, symprec=SYMPREC)
-        number, pictured = analyzer.get_space_group_number(), analyzer.get_conventional_standard_structure()
+        return analyzer.get_space_group_number(), analyzer.get_conventional_standard_structure()
     except (ValueError, TypeError, AttributeError, np.linalg.LinAlgError) as error:  # spglib gives up on some cells
-        logger.debug("no symmetry found for %s: %s", row["material_id"], error)
-        number, pictured = 1, structure
-    symbol = sg_symbol_from_int_number(number)
-    return BestCrystal(
-        str(row["material_id"]), structure, pictured, f"{spacegroup_symbol(symbol)} ({number})", row, times
-    )
+        logger.debug("no symmetry found for %s: %s", name, error)
+        return 1, structure
+
+
+def spacegroup(number: int) -> str:
+    """Such as P6₃/mmc (194)."""
+    return f"{spacegroup_symbol(sg_symbol_from_int_number(number))} ({number})"

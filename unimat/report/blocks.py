@@ -112,7 +112,55 @@ class CrystalBrowser:
     kind: ClassVar[str] = "browser"
 
 
-Block = Text | Missing | Facts | Table | Figure | Bullets | Code | Gallery | CrystalBrowser
+@dataclasses.dataclass(frozen=True)
+class Pictured:
+    """A crystal as it is drawn: its picture and the colours of its elements."""
+
+    picture: Markup
+    legend: Sequence[tuple[str, str]]
+    caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate(Pictured):
+    """A predicted crystal.
+
+    Attributes:
+        origin: where it comes from, in a sentence.
+        template: crystal that elements were exchanged in; `moves` drawn on the periodic table, and `moved` in words.
+    """
+
+    material_id: str
+    rank: int
+    spacegroup: str
+    origin: str
+    facts: Sequence[tuple[str, str]]
+    cif_uri: str
+    template: Pictured | None = None
+    moves: Markup | None = None
+    moved: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidates:
+    cards: Sequence[Candidate]
+    kind: ClassVar[str] = "candidates"
+
+
+@dataclasses.dataclass(frozen=True)
+class CrystalView:
+    """The view of the crystals of a page in three dimensions, which links open.
+
+    Attributes:
+        rows, geometry: as `unimat.report.payload.packed` packs them.
+    """
+
+    rows: str
+    geometry: str
+    kind: ClassVar[str] = "view"
+
+
+Block = Text | Missing | Facts | Table | Figure | Bullets | Code | Gallery | CrystalBrowser | Candidates | CrystalView
 
 
 @dataclasses.dataclass(frozen=True)

@@ -71,7 +71,7 @@ def make_report(
         cost.cost(run, jobs, broken),
         trust.reproduce(run, settings.command, config),
     ]
-    html = _template().render(
+    html = template().render(
         title=settings.title or f"UniMat run “{run.name}”",
         subtitle=_subtitle(run, primary),
         headlines=found,
@@ -81,6 +81,7 @@ def make_report(
         library=viewer_library(),
         has_browser=any(block.kind == "browser" for section in sections for block in section.blocks),
         light=COLOURS,
+        made="Made by unimat from the files of the run alone.",
     )
     figures = {name: figure for section in sections for name, figure in section.figures.items()}
     return Report(html, found, figures)
@@ -117,7 +118,8 @@ def _subtitle(run: RunFiles, primary: SetFiles | None) -> str:
     return "; ".join(parts)
 
 
-def _template() -> jinja2.Template:
+def template() -> jinja2.Template:
+    """The page, to be filled."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("unimat.report"),
         autoescape=True,

@@ -20,6 +20,8 @@ from unimat.crystal_table import CrystalTable
 from unimat.periodic_table import SYMBOLS
 from unimat.report.crystal_rows import VERDICTS
 from unimat.report.crystals import element_colour
+from unimat.report.moves import moves_picture
+from unimat.report.origins import Origin
 from unimat.report.partners import Partner
 from unimat.report.quantities import spacegroup_symbol
 from unimat.report.relaxed_form import is_relaxed
@@ -35,8 +37,14 @@ def packed(data: bytes) -> str:
     return base64.b64encode(gzip.compress(data, mtime=0)).decode()
 
 
-def payload(one: SetFiles, rows: pd.DataFrame, partners: Mapping[str, Partner]) -> tuple[dict[str, Any], bytes]:
+def payload(
+    one: SetFiles, rows: pd.DataFrame, partners: Mapping[str, Partner], origins: Mapping[str, Origin] | None = None
+) -> tuple[dict[str, Any], bytes]:
     """Rows of `crystal_rows` as JSON-ready columns, and the geometry that they number.
+
+    Args:
+        partners: crystals to draw beside those of a reduced formula, or beside one of a material_id.
+        origins: where crystals come from, by material_id.
 
     The bytes hold, little-endian and without gaps: numbers of atoms (uint16), lattices (9 float32, Å, rows a, b, c),
     fractional coordinates (3 float32 per atom), atomic numbers (uint8 per atom).
@@ -45,8 +53,9 @@ def payload(one: SetFiles, rows: pd.DataFrame, partners: Mapping[str, Partner]) 
     # Where relaxation failed, the relaxed table repeats the crystal as generated.
     relaxed = [None if row.verdict == "relaxation failed" else row.material_id for row in rows.itertuples()]
     where = {"sampled": geometry.add(one.crystals, rows["material_id"]), "relaxed": geometry.add(one.relaxed, relaxed)}
-    used = [partners[formula] for formula in dict.fromkeys(rows["formula"]) if formula in partners]
-    number_of = {partner.formula: index for index, partner in enumerate(used)}
+    beside = [partners.get(row.material_id) or partners.get(row.formula) for row in rows.itertuples()]
+    used = list({id(partner): partner for partner in beside if partner}.values())
+    number_of = {id(partner): index for index, partner in enumerate(used)}
     texts = list(dict.fromkeys([*rows["reasons"], *rows["why"]]))
     columns: dict[str, list[Any]] = {
         "material_id": rows["material_id"].tolist(),
@@ -58,7 +67,7 @@ def payload(one: SetFiles, rows: pd.DataFrame, partners: Mapping[str, Partner]) 
         **{name: _whole(rows[name]) for name in (*FLAGS, *GROUPS)},
         **{name: _rounded(rows[name], 4) for name in ENERGIES},
         "products": [_products(each) for each in rows["products"]],
-        "partner": [number_of.get(each, -1) for each in rows["formula"]],
+        "partner": [-1 if partner is None else number_of[id(partner)] for partner in beside],
         **where,
     }
     for partner in used:
@@ -75,7 +84,23 @@ def payload(one: SetFiles, rows: pd.DataFrame, partners: Mapping[str, Partner]) 
         "partners": [_partner(each, len(geometry) - len(used) + index) for index, each in enumerate(used)],
         "geometries": len(geometry),
     }
+    if origins:
+        found |= _origins(origins, rows["material_id"])
     return found, geometry.bytes()
+
+
+def _origins(origins: Mapping[str, Origin], material_ids: Iterable[str]) -> dict[str, Any]:
+    """Facts of each crystal (null where there are none), and pictures of moves, each once."""
+    told: list[dict[str, Any] | None] = []
+    pictures: dict[tuple, int] = {}
+    for origin in (origins.get(material_id) for material_id in material_ids):
+        if origin is None:
+            told.append(None)
+            continue
+        key = tuple(origin.moves.items())
+        picture = pictures.setdefault(key, len(pictures)) if key else None
+        told.append({"facts": origin.facts(), "moves": picture})
+    return {"origins": told, "moves": [moves_picture(dict(key)) for key in pictures]}
 
 
 def as_json(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 from unimat.report.blocks import CrystalBrowser, Missing, Section
 from unimat.report.crystal_rows import crystal_rows
 from unimat.report.known import known_crystals, novelty_judged_after
+from unimat.report.origins import origins
 from unimat.report.partners import partners
 from unimat.report.payload import as_json, packed, payload
 from unimat.report.quantities import millis
@@ -23,7 +24,8 @@ def browser(run: RunFiles, primary: SetFiles | None, limit: int) -> Section:
         text = f"No table of crystals: the set {primary.name} is empty, without so much as a rejected crystal."
         return Section("crystal-table", TITLE, "", [Missing(text)])
     listed = rows.head(limit)
-    found, geometry = payload(primary, listed, partners(run, {each for each in listed["formula"] if each}))
+    beside = partners(run, {each for each in listed["formula"] if each})
+    found, geometry = payload(primary, listed, beside, origins(primary.crystals))
     caption = f"{len(listed):,} of {len(rows):,} crystals of the set “{primary.name}”"
     if primary.n_generated and primary.n_generated != len(rows):
         caption += f" ({primary.n_generated:,} were generated)"

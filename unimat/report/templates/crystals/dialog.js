@@ -27,6 +27,7 @@ class CrystalDialog {
     this.title.replaceChildren(...formulaNodes(columns.formula[row] || "No crystal"), " ",
       make("span", { class: "id" }, columns.material_id[row]));
     this.facts.replaceChildren(...this.about(row));
+    this.showMoves(row);
     this.dialog.querySelector("[name=before]").disabled = this.table.neighbour(row, -1) === null;
     this.dialog.querySelector("[name=after]").disabled = this.table.neighbour(row, 1) === null;
     if (!this.dialog.open) this.dialog.showModal();
@@ -48,6 +49,14 @@ class CrystalDialog {
       this.ofTheDrawn(row, ending));
   }
 
+  // Which element took the place of which; the picture is the page's own.
+  showMoves(row) {
+    const moves = this.data.origins?.[row]?.moves ?? null;
+    const figure = this.dialog.querySelector(".origin");
+    figure.hidden = moves === null;
+    if (moves !== null) figure.innerHTML = this.data.moves[moves];
+  }
+
   async showPartner(row, cellOf) {
     const partner = this.data.partners[this.data.columns.partner[row]];
     this.panels[1].hidden = !partner;
@@ -57,14 +66,15 @@ class CrystalDialog {
       ["; ", ...titleNodes("E_d"), ` ${printed(partner.decomposition_energy, 3, true)} eV/atom after relaxation`];
     this.panels[1].querySelector(".chosen").replaceChildren(`${partner.material_id}, ${partner.chosen_by}`, ...judged);
     const group = groupNodes(partner.spacegroup_number, this.data.spacegroups);
-    await this.draw(1, cellOf(partner.geometry), partner.material_id, group, "", "test crystal");
+    await this.draw(1, cellOf(partner.geometry), partner.material_id, group, "", this.panels[1].getAttribute("aria-label").toLowerCase());
   }
 
   // What was judged of the crystal in the state that is drawn.
   ofTheDrawn(row, ending) {
     const { columns } = this.data;
     const density = columns[`density${ending}`][row];
-    const flags = ["valid", "unique", "novel"].map(name => [name[0].toUpperCase() + name.slice(1), yesOrNo(columns[`${name}${ending}`][row])]);
+    const judged = ["valid", "unique", "novel"].filter(name => columns[`${name}${ending}`].some(each => each !== null));
+    const flags = judged.map(name => [name[0].toUpperCase() + name.slice(1), yesOrNo(columns[`${name}${ending}`][row])]);
     return [["Density", density === null ? MISSING : `${printed(density, 3)} g/cm³`], ...flags];
   }
 
@@ -92,6 +102,7 @@ class CrystalDialog {
     const energies = ["e_form_per_atom", "decomposition_energy"].map(key => columns[key][row]);
     const products = columns.products[row];
     return [
+      ...(this.data.origins?.[row]?.facts ?? []).map(pair => fact(...pair)),
       fact("Verdict", verdicts[columns.verdict[row]]),
       fact(titleNodes("E_d"), energies[1] === null ? MISSING : `${printed(energies[1], 4, true)} eV/atom`),
       fact(titleNodes("E_f"), energies[0] === null ? MISSING : `${printed(energies[0], 4, true)} eV/atom`),
@@ -115,7 +126,7 @@ class CrystalDialog {
   }
 
   closed() {
-    history.replaceState(null, "", "#crystal-table");
+    history.replaceState(null, "", this.table.home);
     this.table.reveal(this.row);
   }
 }

@@ -8,16 +8,16 @@ function openAddressed(data, dialog) {
 }
 
 async function start() {
-  const root = byId("crystal-list");
+  const root = byId("crystal-list") ?? byId("main");
   if (typeof DecompressionStream === "undefined") {
-    root.querySelector("[role=status]").textContent =
-      "This browser is too old for the table (no DecompressionStream); any of 2023 or later shows it.";
+    (root.querySelector("[role=status]") ?? byId("no-view")).textContent =
+      "This browser is too old for the crystals in three dimensions (no DecompressionStream); any of 2023 or later shows it.";
     return;
   }
   const data = JSON.parse(asText(await unpack("crystal-rows")));
   searchable(data);
   const dialog = new CrystalDialog(byId("crystal-view"), data);
-  dialog.table = new CrystalTable(root, data, row => dialog.show(row));
+  dialog.table = root.id === "main" ? new CrystalCards(root, data) : new CrystalTable(root, data, row => dialog.show(row));
   root.dataset.ready = "yes";
   window.addEventListener("hashchange", () => openAddressed(data, dialog));
   openAddressed(data, dialog);

@@ -2,7 +2,7 @@
 
 class CrystalTable {
   constructor(root, data, open) {
-    Object.assign(this, { root, data, open, page: 0, size: 50, sort: "decomposition_energy", descending: false });
+    Object.assign(this, { root, data, open, home: "#crystal-table", page: 0, size: 50, sort: "decomposition_energy", descending: false });
     this.form = root.querySelector("form");
     this.body = root.querySelector("tbody");
     this.status = root.querySelector("[role=status]");

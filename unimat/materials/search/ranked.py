@@ -1,0 +1,106 @@
+"""Predicted crystals in order, with what is known of each."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from unimat.crystal_table import Crystal, CrystalTable, from_crystals
+from unimat.materials.hull import SYMMETRY_TOLERANCE, stability_tables
+from unimat.materials.hulls import Hulls
+from unimat.materials.relax.shard import COLUMNS as RELAXATION
+from unimat.materials.stability_settings import HullSettings
+from unimat.materials.structures import space_group_number
+
+
+def _field(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.Field:
+    return pa.field(name, kind, metadata={"unit": unit, "description": description})
+
+
+FIELDS = (
+    _field("requested_formula", pa.string(), "reduced formula of what was asked for"),
+    _field("rank", pa.int32(), "from 1, within the composition"),
+    _field("source", pa.string(), "substitution, model or random"),
+    _field("template", pa.string(), "id of the crystal that elements were exchanged in"),
+    _field("moves", pa.string(), "elements of the template -> those in their places"),
+    _field("distance", pa.float64(), "of the template from the composition", "nats"),
+    _field("share", pa.float64(), "of the votes of all templates that are for this kind of crystal"),
+    _field("alike", pa.int32(), "templates of this kind among those that vote"),
+    _field("space_group", pa.int16(), "of the template"),
+    _field("chance", pa.float64(), "share of such cases in which the candidate was right"),
+    _field("known", pa.string(), "material_id of the crystal of the templates that it is the same as"),
+    _field("spacegroup_number", pa.int16(), f"International number, within {SYMMETRY_TOLERANCE} Å; 0: none found"),
+    _field("energy_above_lowest", pa.float64(), "over the lowest converged of the composition", "eV/atom"),
+    _field("e_form_per_atom", pa.float64(), "against the reference", "eV/atom"),
+    _field("decomposition_energy", pa.float64(), "against the reference", "eV/atom"),
+    _field("e_above_hull", pa.float64(), "against the reference", "eV/atom"),
+)
+JUDGED = ("e_form_per_atom", "decomposition_energy", "e_above_hull")
+
+
+def ranked(
+    table: CrystalTable, relaxed: CrystalTable | None, hulls: Mapping[str, Hulls]
+) -> tuple[CrystalTable, CrystalTable | None]:
+    """The crystals best first within each composition, and as they were before; ids say composition and rank.
+
+    Relaxed ones go by energy, then those that did not converge; without energies the order of the table stays, in which
+    sources made them.
+
+    Args:
+        table: of candidates, with `FIELDS`. relaxed: the same rows relaxed.
+        hulls: none, or one by the name of its reference.
+    """
+    rows = _rows(table, relaxed)
+    for frame in stability_tables(relaxed, hulls, HullSettings()).values() if relaxed is not None else ():
+        for name in JUDGED:
+            for row, value in zip(rows, frame[name].tolist(), strict=True):
+                row[name] = value if np.isfinite(value) else None
+    by_composition: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        by_composition[row["requested_formula"]].append(index)
+    order: list[int] = []
+    for name, indices in by_composition.items():
+        indices.sort(key=lambda index: _energy(rows[index]))
+        lowest = _energy(rows[indices[0]])
+        width = max(2, len(str(len(indices))))
+        for rank, index in enumerate(indices, start=1):
+            energy = _energy(rows[index])
+            rows[index] |= {
+                "rank": rank,
+                "energy_above_lowest": energy - lowest if np.isfinite(energy) else None,
+                "id": f"{name}-{rank:0{width}d}",
+            }
+        order += indices
+    metadata = {key: value for key, value in table.metadata.items() if key != "format"}
+    final = _written(relaxed or table, rows, order, metadata | (relaxed.metadata if relaxed is not None else {}))
+    return final, None if relaxed is None else _written(table, rows, order, metadata, energies=False)
+
+
+def _rows(table: CrystalTable, relaxed: CrystalTable | None) -> list[dict[str, Any]]:
+    rows = []
+    for index, crystal in enumerate(table):
+        final = crystal if relaxed is None else relaxed[index]
+        after = {} if relaxed is None else final.properties
+        group = space_group_number(final, SYMMETRY_TOLERANCE)
+        rows.append({**crystal.properties, **after, "spacegroup_number": group})
+    return rows
+
+
+def _energy(row: Mapping[str, Any]) -> float:
+    return float(row["energy_per_atom"]) if row.get("converged") else float("inf")
+
+
+def _written(
+    table: CrystalTable, rows: list[dict[str, Any]], order: list[int], metadata: dict[str, Any], energies: bool = True
+) -> CrystalTable:
+    crystals: list[Crystal] = [
+        dataclasses.replace(table[index], material_id=rows[index]["id"], properties=rows[index]) for index in order
+    ]
+    columns = [_field(name, kind, meaning, unit) for name, (kind, unit, meaning) in RELAXATION.items()]
+    with_energies = energies and any("converged" in row for row in rows)
+    fields = [*FIELDS, *(columns if with_energies else [])]
+    found = from_crystals(crystals, fields=fields)
+    return found.with_metadata(**{key: value for key, value in metadata.items() if key != "format"})
