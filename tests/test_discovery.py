@@ -12,10 +12,10 @@ from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
 from unimat.materials.search import templates as library
 from unimat.materials.search.discovery import HALVES, Discovery, doubled
-from unimat.materials.search.discovery_settings import DiscoverySettings
 from unimat.materials.search.exchange import Exchange
 from unimat.materials.search.templates import Templates
 from unimat.materials.structures import from_structure, reduced_formula, to_structure
+from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.periodic_table import ATOMIC_NUMBER as Z
 from unimat.settings import load_settings
 
@@ -45,7 +45,7 @@ def table(**structures):
 
 
 def discover(known, exchange=None, others=(), **settings):
-    return Discovery(known, DiscoverySettings(**settings), others, exchange).crystals()
+    return Discovery(known, SubstitutionSettings(**settings), others, exchange).crystals()
 
 
 def formulas(found):
@@ -118,7 +118,7 @@ def test_templates_count_by_how_likely_the_allowed_elements_are_in_them():
     known = templates(NaCl=rock_salt("Na", "Cl", 5.64), LiCl=rock_salt("Li", "Cl", 5.1))
     vectors = np.full((119, 1), 90.0)
     vectors[[Z["Na"], Z["K"], Z["Li"]], 0] = 0, 1, 3
-    settings = DiscoverySettings(elements=("K", "Cl"))
+    settings = SubstitutionSettings(elements=("K", "Cl"))
     discovery = Discovery(known, settings, exchange=Exchange(vectors, np.ones(119), share_weight=0.0, units_weight=0.0))
     e = np.exp
     expected = {"NaCl": e(-1) / (1 + e(-1) + e(-3)), "LiCl": e(-2) / (1 + e(-2) + e(-3))}
@@ -193,17 +193,17 @@ def test_no_two_atoms_lie_closer_than_radii_allow(few):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n": 0}, "discovery: n must be positive, found 0"),
-        ({"partial": 1.5}, "discovery: partial is a share from 0 to 1, found 1.5"),
-        ({"elements": ["Na", "Xx"]}, "discovery: elements: 'Xx' is no element"),
-        ({"chemical_system": "Li-O", "elements": ["Li"]}, "discovery: chemical_system has O, which is not among"),
-        ({"max_distance": 0.0}, "discovery: max_distance must be positive, found 0.0"),
-        ({"count": 3}, "discovery: unknown key 'count'"),
+        ({"n": 0}, "substitution: n is a number of crystals from 1, found 0"),
+        ({"partial": 1.5}, "substitution: partial is a share from 0 to 1, found 1.5"),
+        ({"elements": ["Na", "Xx"]}, "substitution: elements: 'Xx' is no element"),
+        ({"chemical_system": "Li-O", "elements": ["Li"]}, "substitution: chemical_system has O, which is not among"),
+        ({"max_distance": 0.0}, "substitution: max_distance must be positive, found 0.0"),
+        ({"n": 3, "compositions": ["NaCl"]}, "substitution: n asks for new compositions and `compositions` for given"),
     ],
 )
 def test_settings_that_make_no_sense_are_told_in_one_line(settings, message):
     with pytest.raises(UserError, match="^" + message):
-        load_settings(DiscoverySettings, settings, "discovery")
+        load_settings(SubstitutionSettings, settings, "substitution")
 
 
 def test_no_template_for_a_system_is_an_error(few):

@@ -1,17 +1,24 @@
-"""Candidates for given compositions from known crystals, their elements exchanged, as a set to relax or to compare.
+"""Crystals from known ones, their elements exchanged: candidates for given compositions, or crystals of new ones.
 
-The likeliest first: by how readily the elements take each other's places in known crystals. Writes crystals.parquet,
-and into rejected.parquet the candidates that there are none of, with the reason, into --out. Every composition takes
---count numbers, so that `unimat match --by number --samples COUNT` knows whose candidate a crystal is.
+With --compositions, the likeliest candidates come first: by how readily the elements take each other's places in known
+crystals. Every composition takes --count numbers, so that `unimat match --by number --samples COUNT` knows whose
+candidate a crystal is. Without, --count crystals of new compositions are drawn, likely exchanges more often. Writes
+crystals.parquet, and into rejected.parquet the crystals that there are none of, with the reason, into --out.
 """
 
 import argparse
 import collections
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unimat.cli._outputs import add_force, add_out_folder
+
+if TYPE_CHECKING:
+    from unimat.crystal_table import CrystalTable, Rejected
+    from unimat.materials.substitution_settings import SubstitutionSettings
+
+    Made = tuple[CrystalTable, list[Rejected], str]
 
 EXAMPLE = "unimat substitute --templates known.parquet --compositions Sr1Ti1O3 Li4Fe4P4O16 --count 20 --out candidates"
 
@@ -30,7 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="formulas of whole cells; a CSV with the column formula and, if wanted, count and truth_id (`unimat "
         "compositions` writes one); a text with a formula in each line; or crystals in any readable form",
     )
-    parser.add_argument("--count", type=int, metavar="N", help="candidates of each composition (default: 20)")
+    parser.add_argument(
+        "--count",
+        type=int,
+        metavar="N",
+        help="candidates of each composition (default: 20); without --compositions, crystals of new compositions",
+    )
+    parser.add_argument(
+        "--known",
+        nargs="+",
+        metavar="SET",
+        type=str,
+        help="crystals whose compositions are not new, in any readable form",
+    )
+    parser.add_argument(
+        "--chemical-system", metavar="SYMBOLS", help="elements of new compositions, all and no others, e.g. Li-Fe-P-O"
+    )
     parser.add_argument(
         "--any-units",
         action="store_true",
@@ -49,44 +71,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_force(parser)
 
 
-def overrides(args: argparse.Namespace) -> dict[str, Any]:
+def overrides(args: argparse.Namespace, section: dict[str, Any]) -> dict[str, Any]:
     """Keys of the section that flags stand for."""
-    given = {key: getattr(args, key) for key in ("compositions", "count", "any_units", "without_own")}
+    keys = ("compositions", "count", "any_units", "without_own", "known", "chemical_system")
+    given = {key: getattr(args, key) for key in keys}
     given["templates"] = [str(path) for path in args.templates] if args.templates else None
+    if not (args.compositions or section.get("compositions")):
+        given["n"] = given.pop("count")
     return {key: value for key, value in given.items() if value is not None}
 
 
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
-    from unimat.materials.search.compositions import asked_for
-    from unimat.materials.search.libraries import read
-    from unimat.materials.search.predictions import predict
-    from unimat.materials.search.substitution import Substitution
     from unimat.materials.substitution_settings import SubstitutionSettings
     from unimat.outputs import whole_folder
     from unimat.settings import given, load_settings
 
     log = logging.getLogger("unimat.substitute")
-    values = {**given(args.settings, "substitution"), **overrides(args)}
-    settings = load_settings(SubstitutionSettings, values, "substitution")
+    section = given(args.settings, "substitution")
+    settings = load_settings(SubstitutionSettings, {**section, **overrides(args, section)}, "substitution")
+    make = _candidates if settings.n is None else _new_compositions
+    table, rejected, what = make(settings, max(1, args.processes), log)
+    with whole_folder(args.out, "substitute", force=args.force) as new:
+        crystal_table.write_rejected(rejected, new / "rejected.parquet")
+        crystal_table.write(table.with_metadata(made_by="substitute"), new / "crystals.parquet")
+    log.info("%d of %d %s -> %s", len(table), len(table) + len(rejected), what, args.out)
+    for reason, count in collections.Counter(row.reason for row in rejected).most_common():
+        log.warning("%d crystals are missing: %s", count, reason)
+
+
+def _candidates(settings: "SubstitutionSettings", processes: int, log: logging.Logger) -> "Made":
+    from unimat.materials.search.compositions import asked_for
+    from unimat.materials.search.libraries import read
+    from unimat.materials.search.predictions import predict
+    from unimat.materials.search.substitution import Substitution
+
     asked = asked_for(_words(settings.compositions))
     unreadable = [each.detail for each in asked if each.reason]
     for detail in unreadable[:SHOWN]:
         log.warning("no candidates: %s", detail)
     if len(unreadable) > SHOWN:
         log.warning("and %d more; rejected.parquet lists them", len(unreadable) - SHOWN)
-    substitution = Substitution(read(_words(settings.templates), max(1, args.processes)))
-    table, rejected = predict(substitution, asked, settings)
-    with whole_folder(args.out, "substitute", force=args.force) as new:
-        crystal_table.write_rejected(rejected, new / "rejected.parquet")
-        crystal_table.write(table.with_metadata(made_by="substitute"), new / "crystals.parquet")
+    templates = read(_words(settings.templates), processes)
+    table, rejected = predict(Substitution(templates), asked, settings)
     n_known = sum(name is not None for name in table.column("known")) if len(table) else 0
-    log.info(
-        "%d of %d candidates of %d compositions from %d templates, %d of them known crystals -> %s",
-        len(table), len(table) + len(rejected), len(asked), len(substitution.templates), n_known, args.out,
-    )  # fmt: skip
-    for reason, count in collections.Counter(row.reason for row in rejected).most_common():
-        log.warning("%d candidates are missing: %s", count, reason)
+    of = f"candidates of {len(asked)} compositions from {len(templates)} templates, {n_known} of them known crystals"
+    return table, rejected, of
+
+
+def _new_compositions(settings: "SubstitutionSettings", processes: int, log: logging.Logger) -> "Made":
+    from unimat.materials.search.aflow import library
+    from unimat.materials.search.discovery import Discovery
+    from unimat.materials.search.libraries import read
+    from unimat.materials.sets import crystals_of
+    from unimat.materials.substitution_settings import AFLOW
+
+    templates = read(_words(settings.templates), processes)
+    known = [library().table if path == AFLOW else crystals_of(path, processes) for path in _words(settings.known)]
+    table, rejected = Discovery(templates, settings, known).crystals()
+    return table, rejected, f"crystals of new compositions from {len(templates)} templates"
 
 
 def _words(value: tuple[str, ...] | str) -> tuple[str, ...]:

@@ -79,11 +79,22 @@ class Configuration:
 
     def templates_of(self, name: str) -> dict[str, TemplateKind]:
         """What a set from substitution takes its templates from, by its word in the configuration."""
-        given = options_of(self.values, "substitution", self.sets[name]).get("templates", ())
+        return self._tables_of(name, "templates")
+
+    def known_of(self, name: str) -> dict[str, TemplateKind]:
+        """What further crystals have compositions that are not new to a set from substitution."""
+        return self._tables_of(name, "known")
+
+    def _tables_of(self, name: str, key: str) -> dict[str, TemplateKind]:
+        given = options_of(self.values, "substitution", self.sets[name]).get(key, ())
         words = [given] if isinstance(given, str) else given
         sets = [each for origin in ("split", "file") for each in self.sets_from(origin)]
         kinds: dict[str, TemplateKind] = {**dict.fromkeys(sets, "set"), **dict.fromkeys(SPLITS, "split"), AFLOW: "name"}
         return {word: kinds.get(word, "file") for word in words}
+
+    def discovers(self, name: str) -> bool:
+        """Whether a set from substitution has crystals of new compositions."""
+        return options_of(self.values, "substitution", self.sets[name]).get("n") is not None
 
     def screened_from(self, name: str) -> str:
         """The judged set that a screened one was chosen from."""

@@ -148,7 +148,8 @@ class Plan:
     def _substitution_set(self, name: str) -> Iterator[Job]:
         if self.configuration.truths_of(name):
             yield ("compositions", name)
-        for word, kind in self.configuration.templates_of(name).items():
+        tables = self.configuration.templates_of(name) | self.configuration.known_of(name)
+        for word, kind in tables.items():
             if kind in ("split", "set"):
                 yield ("ingest",) if kind == "split" else self._crystals(word)
 

@@ -50,15 +50,21 @@ def asked_of(name):
     return options | ({"compositions": formulas} if "compositions_of" in options else {})
 
 
-def template_files(name):
-    """Files that a set's templates come from."""
+def table_files(tables):
+    """Files of what a set from substitution names as templates or as known."""
     places = {
         "split": "results/<run>/dataset/{}.parquet",
         "set": "results/<run>/sets/{}/crystals.parquet",
         "file": "{}",
     }
-    found = configuration.templates_of(name).items()
-    return [places[kind].format(Path(word).expanduser()) for word, kind in found if kind in places]
+    return [places[kind].format(Path(word).expanduser()) for word, kind in tables.items() if kind in places]
+
+
+def substitution_keys(name):
+    """Keys of the section substitution that matter to a set: of new compositions, or of given ones."""
+    if configuration.discovers(name):
+        return ["n", "elements", "chemical_system", "max_atoms", "partial", "valid_only", "max_distance", "seed"]
+    return ["compositions", "count", "any_units", "without_own"]
 
 
 def reference_files(kind, name, of_set=None):

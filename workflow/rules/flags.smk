@@ -42,6 +42,12 @@ def selection(name):
     return [word for key in given for word in flags(key.replace("_", "-"), [options[key]])]
 
 
+def tables_flag(name, files, tables):
+    """A flag for several tables: files, and the word aflow."""
+    words = [*files, *(word for word, kind in tables.items() if kind == "name")]
+    return [f"--{name}", *words] if words else []
+
+
 def relaxed_flags(paths):
     """Flags for relaxed sets by name."""
     return flags("relaxed", [f"{Path(path).parent.name}={path}" for path in paths])

@@ -1,9 +1,10 @@
-"""Known crystals, their elements exchanged -> sets of candidates for given compositions."""
+"""Known crystals, their elements exchanged -> sets of candidates for given compositions, or of new compositions."""
 
 
 rule substitution_set:
     input:
-        templates=lambda wildcards: template_files(wildcards.set),
+        templates=lambda wildcards: table_files(configuration.templates_of(wildcards.set)),
+        known=lambda wildcards: table_files(configuration.known_of(wildcards.set)),
         compositions=lambda wildcards: compositions_of(wildcards.set, "substitution"),
     output:
         crystals="results/<run>/sets/{set}/crystals.parquet",
@@ -21,17 +22,19 @@ rule substitution_set:
         mem_mb=memory("substitution_set"),
         runtime=minutes("substitution_set"),
     params:
-        named=lambda wildcards: [
-            word for word, kind in configuration.templates_of(wildcards.set).items() if kind == "name"
-        ],
+        templates=lambda wildcards, input: tables_flag(
+            "templates", input.templates, configuration.templates_of(wildcards.set)
+        ),
+        known=lambda wildcards, input: tables_flag("known", input.known, configuration.known_of(wildcards.set)),
         settings=lambda wildcards: as_json(
-            "substitution", asked_of(wildcards.set), only=["compositions", "count", "any_units", "without_own"]
+            "substitution", asked_of(wildcards.set), only=substitution_keys(wildcards.set)
         ),
         out=subpath(output.crystals, parent=True),
     shell:
         r"""
         unimat substitute \
-            --templates {input.templates:q} {params.named:q} \
+            {params.templates:q} \
+            {params.known:q} \
             --settings {params.settings:q} \
             --processes {threads} \
             --out {params.out:q} \

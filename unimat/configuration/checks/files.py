@@ -57,8 +57,12 @@ def paths_of(configuration: Configuration) -> dict[str, str]:
     for name, options in configuration.sets.items():
         found |= {f"sets.{name}.{key}": options.get(key) for key in ("path", "compositions")}
     for name in configuration.sets_from("substitution"):
-        key, kinds = key_of_set(configuration, name, "templates"), configuration.templates_of(name)
-        found |= {f"{key}[{at}]": word for at, (word, kind) in enumerate(kinds.items()) if kind == "file"}
+        for key, kinds in {
+            "templates": configuration.templates_of(name),
+            "known": configuration.known_of(name),
+        }.items():
+            where = key_of_set(configuration, name, key)
+            found |= {f"{where}[{at}]": word for at, (word, kind) in enumerate(kinds.items()) if kind == "file"}
     for key, reference in references_of(configuration).items():
         found |= {f"{key}.path": part.path for part in reference.parts.values()}
     return {key: path for key, path in found.items() if isinstance(path, str)}

@@ -52,7 +52,8 @@ def asked_for(compositions: Sequence[str | Path]) -> list[Asked]:
     parts = [of_file(Path(word)) if _is_file(word) else [of_text(str(word))] for word in compositions]
     found = [each for part in parts for each in part]
     if not found:
-        raise UserError("no composition is named; give formulas such as Sr1Ti1O3, or a file of them")
+        remedy = "formulas such as Sr1Ti1O3, a file of them, or a number of crystals of new compositions"
+        raise UserError(f"no composition is named; give {remedy}")
     if all(each.reason for each in found):
         first = found[0]
         raise UserError(f"no composition can be read; the first: {first.detail}")

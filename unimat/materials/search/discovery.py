@@ -13,6 +13,7 @@ import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from unimat.crystal_table import Crystal, CrystalTable, Rejected, from_crystals
 from unimat.errors import CrystalRejected, UserError
@@ -20,22 +21,22 @@ from unimat.materials.compositions import element_counts
 from unimat.materials.metrics.magpie import Formula
 from unimat.materials.metrics.validity import formula_failure
 from unimat.materials.reduction import reduced
-from unimat.materials.search.discovery_settings import DiscoverySettings
 from unimat.materials.search.exchange import Exchange, shipped
+from unimat.materials.search.predictions import about_templates, field
 from unimat.materials.search.templates import Templates, orbits_of
 from unimat.materials.structures import check_crystal, reduced_formula
+from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 from unimat.progress import progress
 from unimat.settings import as_dict
 
 ATTEMPTS = 2000  # draws, before a crystal is given up
-UNITS = {"distance": "nats"}
-DESCRIPTIONS = {
-    "template": "id of the known crystal",
-    "moves": "elements exchanged; of a partial substitution with the atoms exchanged",
-    "distance": "of the crystal from its template: how unlikely the exchange is",
-    "formula": "reduced formula",
-}
+FIELDS = (
+    field("template", pa.string(), "material_id of the known crystal"),
+    field("moves", pa.string(), "elements that are exchanged; of a part, with the atoms: Ti->Zr (1 of 2)"),
+    field("distance", pa.float64(), "of the crystal from its template: how unlikely the exchange is", "nats"),
+    field("formula", pa.string(), "reduced formula"),
+)
 # Bases of the seven sublattices of index 2, as rows of integers, and a lattice vector outside of each.
 HALVES = tuple(
     (np.array(basis), np.eye(3, dtype=int)[axis])
@@ -78,7 +79,7 @@ class Discovery:
     def __init__(
         self,
         templates: Templates,
-        settings: DiscoverySettings,
+        settings: SubstitutionSettings,
         known: Sequence[CrystalTable] = (),
         exchange: Exchange | None = None,
     ):
@@ -96,15 +97,15 @@ class Discovery:
             raise UserError(f"{templates.name}: no template of {limit}{of}; allow more atoms, or more elements")
 
     def crystals(self) -> tuple[CrystalTable, list[Rejected]]:
-        """`n` crystals, ids ``discovery-000000``..., and those that were not found.
+        """`settings.n` crystals, ids ``discovery-000000``..., and those that were not found.
 
         Crystal i depends on the seed, on i and on the crystals before it: fewer are the beginning of more. Columns are
-        those of `DESCRIPTIONS`.
+        `FIELDS`.
         """
         found: list[Crystal] = []
         rejected: list[Rejected] = []
-        taken = set(self.known)
-        for index in progress(range(self.settings.n), "discoveries", self.settings.n, unit="crystal"):
+        taken, n = set(self.known), self.settings.n or 0
+        for index in progress(range(n), "discoveries", n, unit="crystal"):
             crystal = self._crystal(index, taken)
             if crystal is None:
                 why = f"{ATTEMPTS} draws gave no further composition that is new and that the settings allow"
@@ -113,11 +114,11 @@ class Discovery:
                 found.append(crystal)
         table = from_crystals(
             found,
-            units=UNITS,
-            descriptions=DESCRIPTIONS,
-            name="discovery",
-            source=f"unimat: likely substitutions in {self.templates.name}",
-            n_requested=self.settings.n,
+            fields=FIELDS,
+            name="substitution",
+            source=f"unimat substitute: likely exchanges of elements in {len(self.templates)} known crystals",
+            **about_templates(self.templates),
+            n_requested=n,
             settings=as_dict(self.settings),
         )
         return table, rejected

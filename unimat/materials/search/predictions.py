@@ -14,6 +14,7 @@ from unimat.crystal_table import Crystal, CrystalTable, Rejected, from_crystals
 from unimat.materials.lattices import come_closer_than
 from unimat.materials.search.compositions import Asked
 from unimat.materials.search.substitution import Candidate, Substitution, formula_of
+from unimat.materials.search.templates import Templates
 from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.periodic_table import SYMBOLS
 from unimat.progress import progress
@@ -23,21 +24,22 @@ MIN_DISTANCE = 0.5  # Å, as everywhere
 CHECKED_TOGETHER = 500  # crystals
 
 
-def _field(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.Field:
+def field(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.Field:
+    """Column of a table, with what it means."""
     return pa.field(name, kind, metadata={"description": description, "unit": unit})
 
 
 FIELDS = (
-    _field("requested_formula", pa.string(), "what was asked for; the cell may hold another number of formula units"),
-    _field("truth_id", pa.string(), "crystal that the composition is of, where one was named"),
-    _field("rank", pa.int32(), "place among the candidates of the composition, 1 the likeliest"),
-    _field("template", pa.string(), "material_id of the known crystal"),
-    _field("moves", pa.string(), "elements of the template -> those in their places"),
-    _field("distance", pa.float64(), "of the template from the composition; 0 for one of the same elements", "nats"),
-    _field("share", pa.float64(), "of the votes of all templates that are for this kind of structure"),
-    _field("alike", pa.int32(), "templates of this kind among those that vote"),
-    _field("space_group", pa.int16(), "of the template"),
-    _field("known", pa.string(), "material_id of the template where no element is exchanged: the crystal is known"),
+    field("requested_formula", pa.string(), "what was asked for; the cell may hold another number of formula units"),
+    field("truth_id", pa.string(), "crystal that the composition is of, where one was named"),
+    field("rank", pa.int32(), "place among the candidates of the composition, 1 the likeliest"),
+    field("template", pa.string(), "material_id of the known crystal"),
+    field("moves", pa.string(), "elements of the template -> those in their places"),
+    field("distance", pa.float64(), "of the template from the composition; 0 for one of the same elements", "nats"),
+    field("share", pa.float64(), "of the votes of all templates that are for this kind of structure"),
+    field("alike", pa.int32(), "templates of this kind among those that vote"),
+    field("space_group", pa.int16(), "of the template"),
+    field("known", pa.string(), "material_id of the template where no element is exchanged: the crystal is known"),
 )
 
 
@@ -133,15 +135,21 @@ def _overlapping(row: _Row) -> Rejected:
 def _table(
     crystals: list[Crystal], n_requested: int, substitution: Substitution, settings: SubstitutionSettings
 ) -> CrystalTable:
-    about = substitution.templates.table.metadata.get("templates", [])
     metadata: dict[str, Any] = {
         "name": "substitution",
         "source": f"unimat substitute: elements exchanged in {len(substitution.templates)} known crystals",
-        "templates": about,
+        **about_templates(substitution.templates),
         "n_requested": n_requested,
         "settings": as_dict(settings),
     }
+    return from_crystals(crystals, fields=FIELDS, **metadata)
+
+
+def about_templates(templates: Templates) -> dict[str, Any]:
+    """What a table's metadata say of the templates that it was made of: which, their licences, whom to cite."""
+    about = templates.table.metadata.get("templates", [])
+    found: dict[str, Any] = {"templates": about}
     for key in ("licence", "citation"):
         if texts := dict.fromkeys(str(each[key]) for each in about if key in each):
-            metadata[key] = "; ".join(texts)
-    return from_crystals(crystals, fields=FIELDS, **metadata)
+            found[key] = "; ".join(texts)
+    return found
