@@ -132,3 +132,14 @@ def test_sets_of_every_origin_and_a_custom_dataset(run: Run):
     assert json.loads(substituted["settings"]) == {"any_units": True, "compositions": ["SiC", "Si2C2"], "count": 5}
     assert json.loads(commands["airss"][2]) == {"elements": ["C", "Si"], "max_atoms": 4, "n": 5, "seed": 0}
     assert "fetch" not in commands
+
+
+def test_a_set_of_new_compositions(run: Run):
+    new = {"from": "substitution", "templates": ["train", "aflow"], "known": ["val"], "n": 7, "partial": 0.5}
+    run.write_config(sets={"new": new}, metrics=None, relax=None, hull=None, compare=None)
+    done = run.snakemake("sets", "--dry-run", "--printshellcmds")
+    (words,) = (words for words in planned_commands(done.stdout) if words[0] == "substitute")
+    found = arguments_of(words)
+    assert list(map(str, found["templates"])) == ["results/demo/dataset/train.parquet", "aflow"]
+    assert found["known"] == ["results/demo/dataset/val.parquet"]
+    assert json.loads(found["settings"]) == {"n": 7, "partial": 0.5, "seed": 0}

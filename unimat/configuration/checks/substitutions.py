@@ -23,7 +23,9 @@ def mistakes(configuration: Configuration) -> Iterator[str]:
             continue  # told already
         if not configuration.templates_of(name):
             yield f"sets.{name}: give `templates`: train, a set from split or file, aflow, or a file of known crystals"
-        yield from _tables(configuration, key_of_set(configuration, name, "templates"), configuration.templates_of(name))
+        yield from _tables(
+            configuration, key_of_set(configuration, name, "templates"), configuration.templates_of(name)
+        )
         yield from _tables(configuration, key_of_set(configuration, name, "known"), configuration.known_of(name))
         if configuration.truths_of(name) and settings.n is not None:
             yield f"sets.{name} has compositions_of and n, which contradict each other; take one out"
