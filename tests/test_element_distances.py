@@ -40,11 +40,11 @@ def learned(salts):
 
 def test_the_right_kind_is_less_surprising_than_by_properties_alone(salts, learned):
     start = learning.properties_of_elements()
-    left = learning.left_out(salts, Exchange(start, np.ones(119), 0.0, 100.0))
+    left = learning.left_out(salts, Exchange(start, np.ones(119), share=0.0, units=100.0, known=0.0))
     batch = left.take(np.arange(len(left.row)))
 
     def surprise(vectors):
-        return float(learning.surprise({"vectors": vectors, "share": 0.0, "units": 0.0}, batch))
+        return float(learning.surprise({"vectors": vectors, "share": 0.0, "units": 0.0, "known": 0.0}, batch))
 
     assert surprise(learned.vectors) < 0.5 * surprise(start)
 
@@ -57,7 +57,7 @@ def test_surprise_by_hand():
         np.array([[1]]), np.array([[0.0]]), np.array([[[2], [3]]]),
         np.array([[False, False]]), np.array([[True, False]]), np.array([[True, True]]),
     )  # fmt: skip
-    found = learning.surprise({"vectors": vectors, "share": 0.0, "units": 0.0}, batch)
+    found = learning.surprise({"vectors": vectors, "share": 0.0, "units": 0.0, "known": 0.0}, batch)
     assert float(found) == pytest.approx(np.log(1 + np.exp(-1)), abs=1e-3)
 
 

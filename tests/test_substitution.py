@@ -100,7 +100,7 @@ def test_elements_go_where_the_nearest_ones_lie(known):
 def test_distance_is_the_sum_over_elements_by_their_shares(known):
     vectors = np.zeros((119, 1))
     vectors[[Z["K"], Z["Rb"], Z["Br"], Z["I"]], 0] = 0, 1, 0, 3
-    found = Substitution(known, Exchange(vectors, np.ones(119), share_weight=2.0, units_weight=0.0))
+    found = Substitution(known, Exchange(vectors, np.ones(119), share=2.0, units=0.0, known=0.0))
     distances = {known.material_ids[each.row]: each.distance for each in found.candidates(counts(Rb=1, I=1), 9)}
     assert distances["KBr"] == pytest.approx(2.0 * 1 + 2.0 * 3)  # 1 + 2 * 1/2 for either
 
@@ -124,9 +124,13 @@ def test_no_template_is_no_candidate(known):
     assert Substitution(known).candidates(counts(Na=1, Cl=7), 3) == []
 
 
-def test_a_known_crystal_is_at_distance_zero(known):
-    first = Substitution(known).candidates(counts(Sr=1, Ti=1, O=3), 1)[0]
-    assert (known.material_ids[first.row], first.distance) == ("SrTiO3", 0)
+def test_a_known_crystal_is_at_distance_zero_and_weighs_less_than_its_neighbours(known):
+    """Who looks for SrTiO3 among known crystals has it already; another structure is what is to be found."""
+    found = Substitution(known).candidates(counts(Sr=1, Ti=1, O=3), 4)
+    ids = [known.material_ids[each.row] for each in found]
+    assert ids[0] == "KTaO3"
+    assert [each.distance for each in found].count(0) == 1
+    assert shipped().known < -found[0].distance
 
 
 def test_permutations_exchange_equal_counts_alone():

@@ -21,6 +21,7 @@ from unimat.materials.search.templates import Group
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
 FILE = "element_vectors.json"
+WEIGHTS = ("share", "units", "known")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +31,17 @@ class Exchange:
     Attributes:
         vectors: (119, d), by atomic number.
         volumes: (119,) Å^3 of an atom; only their ratios matter.
-        share_weight: an element with the share x of the atoms counts 1 + share_weight * x times.
-        units_weight: nats by which a template of the wanted number of formula units is preferred.
+        share: an element with the share x of the atoms counts 1 + share * x times.
+        units: nats by which a template of the wanted number of formula units is preferred.
+        known: nats by which a template of the same composition is. It is negative where crystals that are looked for
+            are other ones than those that are known.
     """
 
     vectors: np.ndarray
     volumes: np.ndarray
-    share_weight: float
-    units_weight: float
+    share: float
+    units: float
+    known: float
 
     @functools.cached_property
     def distances(self) -> np.ndarray:
@@ -46,7 +50,7 @@ class Exchange:
 
     def weights(self, counts: tuple[int, ...]) -> np.ndarray:
         """(k,) how much each element of a reduced formula counts."""
-        return 1 + self.share_weight * np.array(counts) / sum(counts)
+        return 1 + self.share * np.array(counts) / sum(counts)
 
     def of_group(self, group: Group, wanted: np.ndarray) -> np.ndarray:
         """(p, n) distance of each template from a composition, in each way to assign its elements.
@@ -63,7 +67,7 @@ class Exchange:
     def to_json(self) -> dict[str, Any]:
         vectors = {symbol: np.round(self.vectors[z], 4).tolist() for symbol, z in ATOMIC_NUMBER.items()}
         volumes = {symbol: round(float(self.volumes[z]), 3) for symbol, z in ATOMIC_NUMBER.items()}
-        weights = {"share_weight": round(self.share_weight, 4), "units_weight": round(self.units_weight, 4)}
+        weights = {name: round(getattr(self, name), 4) for name in WEIGHTS}
         return {**weights, "volumes": volumes, "vectors": vectors}
 
     @classmethod
@@ -72,7 +76,7 @@ class Exchange:
         vectors, volumes = np.zeros((len(SYMBOLS) + 1, width)), np.ones(len(SYMBOLS) + 1)
         for symbol, z in ATOMIC_NUMBER.items():
             vectors[z], volumes[z] = values["vectors"][symbol], values["volumes"][symbol]
-        return cls(vectors, volumes, float(values["share_weight"]), float(values["units_weight"]))
+        return cls(vectors, volumes, **{name: float(values[name]) for name in WEIGHTS})
 
 
 @functools.cache

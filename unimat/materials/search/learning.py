@@ -77,11 +77,16 @@ def properties_of_elements() -> np.ndarray:
 def learn(templates: Templates, seed: int = 0, steps: int = STEPS) -> Exchange:
     """What makes the kinds of the templates likeliest, and their volumes best known, each left out in turn."""
     start = properties_of_elements()
-    left = left_out(templates, Exchange(start, np.ones(len(start)), 0.0, 100.0))
+    left = left_out(templates, Exchange(start, np.ones(len(start)), share=0.0, units=100.0, known=0.0))
     rng = np.random.default_rng(seed)
     small = 0.05 * rng.normal(size=start.shape)
     small[:, :PROPERTIES] = 0  # the other dimensions would never leave zero by themselves
-    params = {"vectors": jnp.asarray(start + small), "share": jnp.zeros(()), "units": jnp.ones(())}
+    params = {
+        "vectors": jnp.asarray(start + small),
+        "share": jnp.zeros(()),
+        "units": jnp.ones(()),
+        "known": jnp.zeros(()),
+    }
     held = params["vectors"]
 
     def loss(params: Any, batch: tuple[jax.Array, ...]) -> jax.Array:
@@ -90,7 +95,8 @@ def learn(templates: Templates, seed: int = 0, steps: int = STEPS) -> Exchange:
     batches = (left.take(rng.choice(len(left.wanted), BATCH)) for _ in range(steps))
     params = _minimised(loss, params, batches, steps, "surprise at the right kind, nats")
     volumes = _volumes(templates, left, rng)
-    return Exchange(np.asarray(params["vectors"], float), volumes, float(params["share"]), float(params["units"]))
+    weights = {name: float(params[name]) for name in ("share", "units", "known")}
+    return Exchange(np.asarray(params["vectors"], float), volumes, **weights)
 
 
 def _minimised(loss: Callable[..., jax.Array], params: Any, batches: Iterable[Any], steps: int, what: str) -> Any:
@@ -146,12 +152,14 @@ def surprise(params: dict[str, jax.Array], batch: tuple[jax.Array, ...]) -> jax.
     vectors = params["vectors"]
     apart = vectors[wanted][:, None] - vectors[elements]
     distance = jnp.sqrt((apart**2).sum(-1) + 1e-4) * (wanted > 0)[:, None]
-    score = -(distance * (1 + params["share"] * shares[:, None])).sum(-1) + params["units"] * units
+    known = ((wanted[:, None] == elements) | (wanted == 0)[:, None]).all(-1)
+    score = -(distance * (1 + params["share"] * shares[:, None])).sum(-1)
+    score = score + params["units"] * units + params["known"] * known
     score = jnp.where(present, score, -jnp.inf)
-    known = right.any(1)
-    all_votes = jax.nn.logsumexp(score, axis=1, where=present | ~known[:, None])
-    for_right = jax.nn.logsumexp(score, axis=1, where=right | ~known[:, None])
-    return jnp.where(known, all_votes - for_right, 0.0).sum() / known.sum()
+    possible = right.any(1)
+    all_votes = jax.nn.logsumexp(score, axis=1, where=present | ~possible[:, None])
+    for_right = jax.nn.logsumexp(score, axis=1, where=right | ~possible[:, None])
+    return jnp.where(possible, all_votes - for_right, 0.0).sum() / possible.sum()
 
 
 def left_out(templates: Templates, exchange: Exchange) -> Left:
@@ -167,7 +175,7 @@ def _of_group(group: Group, exchange: Exchange, width: int) -> Any:
     more = width - len(group.counts)
     shares = np.pad(np.array(group.counts) / sum(group.counts), (0, more))
     for place, wanted in enumerate(group.elements):
-        score = -exchange.of_group(group, wanted) + exchange.units_weight * (group.units == group.units[place])
+        score = -exchange.of_group(group, wanted) + exchange.units * (group.units == group.units[place])
         score[:, place] = -np.inf
         way, template = nearest_of(score, NEAREST)
         pad = functools.partial(_padded, n=NEAREST)

@@ -65,9 +65,9 @@ class Substitution:
         if group is None:
             return []
         distance = self.exchange.of_group(group, wanted)
-        score = -distance
+        score = self.exchange.known * (distance == 0) - distance
         if not any_units:
-            score = score + self.exchange.units_weight * (group.units == units)
+            score = score + self.exchange.units * (group.units == units)
         if without:
             ids = self.templates.material_ids
             score[:, [ids[row] in without for row in group.rows]] = -np.inf
