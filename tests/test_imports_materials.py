@@ -33,10 +33,10 @@ def test_foundation_imports_neither_half():
 
 def test_materials_half_imports_no_accelerator_torch_or_snakemake():
     # Engines live below relax/ and dynamics/ and may import their machinery; nothing else imports an engine.
-    # Soft spheres are JAX throughout, and are imported inside functions likewise.
+    # Soft spheres and the learning of distances are JAX throughout; nothing imports them but inside functions.
     engines = (".materials.relax", ".dynamics.forcefield", ".dynamics.vasp")
     modules = [name for name in modules_of(unimat.materials) if not any(each in name for each in engines)]
-    modules = [name for name in modules if ".soft_sphere" not in name]
+    modules = [name for name in modules if ".soft_sphere" not in name and ".search.learning" not in name]
     assert len(modules) > 10
     assert not imported_by(*modules) & (ACCELERATOR | {"torch", "chgnet", "atomate2", "jobflow", "snakemake"})
 

@@ -43,5 +43,11 @@ REJECTION_REASONS = {
     "structure_missing": "the table lists the crystal, but no structure of it was found",
     "not_in_table": "the structure is there, but the table does not list it",
     "too_large": "the text of the structure is longer than any crystal of use",
+    "unreadable_formula": "the composition asked for is no formula",
+    "unreadable_count": "the number of candidates asked for is no whole number",
+    "fractional_amounts": "the composition asked for has an amount that is no whole number of atoms",
+    "no_template": "no known crystal has the amounts of the composition",
+    "no_further_template": "fewer candidates of the composition than were asked for",
+    "unknown_element": "no known crystal says what an element of the composition is like",
     "bad_value": "a property column holds text where a number is due",
 }

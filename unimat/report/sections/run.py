@@ -15,11 +15,12 @@ from unimat.report.figures import LOSSES, loss_figure
 from unimat.report.known import data_words, seen_before
 from unimat.report.quantities import Share, dig, energy_label, number, share
 from unimat.report.run_files import RunFiles, SetFiles
+from unimat.report.sections.candidates import origins, substituted
 
 
 def what_was_run(run: RunFiles, page: Path) -> Section:
     """Facts of the run; `page` is where the report will stand, for the link to the data card."""
-    blocks: list[Block] = [Facts(_dataset(run, page) + _model(run) + _judging(run))]
+    blocks: list[Block] = [Facts(_dataset(run, page) + _model(run) + origins(run) + _judging(run))]
     blocks += _rejected(run)
     if run.card is None:
         blocks.append(Missing("No data card: dataset/card.json is not there; `unimat ingest` makes it."))
@@ -157,6 +158,9 @@ def _rejected(run: RunFiles) -> list[Block]:
         if each.sampling is not None and each.n_generated is not None:
             what = f"draws of the set {each.name} that decoded to no usable crystal"
             blocks += _rejected_table(each.rejected, each.n_generated, what)
+    for each in substituted(run):
+        what = f"candidates of the set {each.name} that there are none of"
+        blocks += _rejected_table(each.rejected, each.n_generated or 0, what)
     return blocks
 
 
