@@ -1,30 +1,33 @@
-"""Learn the distances and volumes of elements that ship from a library of templates, and write them.
+"""Learn the distances and volumes of elements that ship, and chances, from a library, and write them.
 
 unimat templates crystals.parquet --out-file library.parquet
 python docs/element_vectors.py library.parquet --learned-from "which crystals, their licence"
 """
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from unimat import crystal_table
 from unimat.files import whole_file
+from unimat.materials.search.calibration import calibrated
 from unimat.materials.search.exchange import FILE
 from unimat.materials.search.learning import learn
+from unimat.materials.search.substitution import Substitution
 from unimat.materials.search.templates import Templates
 
 OUT = Path(__file__).parents[1] / "unimat/materials/data" / FILE
+TABLES = ("volumes", "vectors")
 
 
 def one_line_each(values: dict[str, Any]) -> str:
     """JSON with a line for each element."""
-    text = json.dumps({key: value for key, value in values.items() if not isinstance(value, dict)}, indent=1)[:-2]
-    for name, table in values.items():
-        if isinstance(table, dict):
-            rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in table.items())
-            text += f',\n "{name}": {{\n{rows}\n }}'
+    text = json.dumps({key: value for key, value in values.items() if key not in TABLES}, indent=1)[:-2]
+    for name in TABLES:
+        rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in values[name].items())
+        text += f',\n "{name}": {{\n{rows}\n }}'
     return f"{text}\n}}\n"
 
 
@@ -34,7 +37,9 @@ def main() -> None:
     parser.add_argument("--learned-from", required=True, help="which crystals, and their licence")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
     args = parser.parse_args()
-    learned = learn(Templates(crystal_table.read(args.library), args.library), args.seed)
+    templates = Templates(crystal_table.read(args.library), args.library)
+    learned = learn(templates, args.seed)
+    learned = dataclasses.replace(learned, chance=calibrated(Substitution(templates, learned), seed=args.seed))
     with whole_file(OUT) as new:
         new.write_text(one_line_each({"learned_from": args.learned_from, **learned.to_json()}), encoding="utf-8")
 

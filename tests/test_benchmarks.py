@@ -259,6 +259,7 @@ def test_all_scripts_are_benchmarks_or_known_not_to_be():
         "sampling",
         "sharding",
         "stages",
+        "structure_prediction",
         "tpu_compile",
         "workflow_overhead",
     ]

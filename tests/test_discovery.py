@@ -90,7 +90,7 @@ def test_a_chemical_system_is_filled_whole(few):
 def test_moves_and_distance_are_those_of_the_exchange(salt):
     vectors = np.zeros((119, 1))
     vectors[[Z["Na"], Z["K"], Z["Cl"], Z["Br"]], 0] = 0, 0.3, 5, 5.2
-    exchange = Exchange(vectors, np.ones(119), share_weight=2.0, units_weight=0.0)
+    exchange = Exchange(vectors, np.ones(119), share=2.0, units=0.0, known=0.0)
     found, _ = discover(salt, exchange, n=5, elements=("Na", "K", "Cl", "Br"), max_distance=None, partial=0.0)
     distances = {crystal.properties["formula"]: crystal.properties for crystal in found}
     assert distances["KCl"]["distance"] == pytest.approx(0.3 * 2)  # 1 + 2 * 1/2
@@ -104,7 +104,7 @@ def test_elements_come_with_the_probability_of_their_distance(salt):
     """K at a distance of 1 from Na, Rb at 2: of those that are exchanged, K takes e/(1 + e) = 0.731."""
     vectors = np.full((119, 1), 50.0)
     vectors[[Z["Na"], Z["K"], Z["Rb"]], 0] = 0, 1, -2
-    exchange = Exchange(vectors, np.ones(119), share_weight=0.0, units_weight=0.0)
+    exchange = Exchange(vectors, np.ones(119), share=0.0, units=0.0, known=0.0)
     settings = {"n": 1, "elements": ("Na", "K", "Rb", "Cl"), "max_distance": None, "partial": 0.0}
     taken = collections.Counter(formulas(discover(salt, exchange, seed=seed, **settings)[0])[0] for seed in range(400))
     assert sum(taken.values()) == 400
@@ -119,7 +119,7 @@ def test_templates_count_by_how_likely_the_allowed_elements_are_in_them():
     vectors = np.full((119, 1), 90.0)
     vectors[[Z["Na"], Z["K"], Z["Li"]], 0] = 0, 1, 3
     settings = SubstitutionSettings(elements=("K", "Cl"))
-    discovery = Discovery(known, settings, exchange=Exchange(vectors, np.ones(119), share_weight=0.0, units_weight=0.0))
+    discovery = Discovery(known, settings, exchange=Exchange(vectors, np.ones(119), share=0.0, units=0.0, known=0.0))
     e = np.exp
     expected = {"NaCl": e(-1) / (1 + e(-1) + e(-3)), "LiCl": e(-2) / (1 + e(-2) + e(-3))}
     weights = np.diff(discovery.cumulative, prepend=0)

@@ -196,7 +196,7 @@ class Discovery:
         return int(self.allowed[_draw(np.exp(-self._weight(share) * distances).cumsum(), rng)])
 
     def _weight(self, share: float) -> float:
-        return 1 + self.exchange.share_weight * share
+        return 1 + self.exchange.share * share
 
     def _numbers(self, row: int) -> np.ndarray:
         numbers, offsets = self._atoms

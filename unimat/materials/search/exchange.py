@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import importlib.resources
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,29 @@ from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
 FILE = "element_vectors.json"
 WEIGHTS = ("share", "units", "known")
+LEAST_SHARE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Chance:
+    """The chance that a candidate is right: logistic in the log odds of its share of the votes and in its distance.
+
+    Attributes:
+        constant, odds, nearness: weights of 1, of the log odds, and of minus the distance.
+    """
+
+    constant: float
+    odds: float
+    nearness: float
+
+    def of(self, share: float, distance: float) -> float:
+        return 1 / (1 + math.exp(-(self.constant + self.odds * self.log_odds_of(share) - self.nearness * distance)))
+
+    @staticmethod
+    def log_odds_of(share: float) -> float:
+        """Bounded, for shares of nearly none and nearly all."""
+        share = min(max(share, LEAST_SHARE), 1 - LEAST_SHARE)
+        return math.log(share / (1 - share))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +59,7 @@ class Exchange:
         units: nats by which a template of the wanted number of formula units is preferred.
         known: nats by which a template of the same composition is. It is negative where crystals that are looked for
             are other ones than those that are known.
+        chance: that a candidate is right; None if it was not measured.
     """
 
     vectors: np.ndarray
@@ -42,6 +67,7 @@ class Exchange:
     share: float
     units: float
     known: float
+    chance: Chance | None = None
 
     @functools.cached_property
     def distances(self) -> np.ndarray:
@@ -67,7 +93,9 @@ class Exchange:
     def to_json(self) -> dict[str, Any]:
         vectors = {symbol: np.round(self.vectors[z], 4).tolist() for symbol, z in ATOMIC_NUMBER.items()}
         volumes = {symbol: round(float(self.volumes[z]), 3) for symbol, z in ATOMIC_NUMBER.items()}
-        weights = {name: round(getattr(self, name), 4) for name in WEIGHTS}
+        weights: dict[str, Any] = {name: round(getattr(self, name), 4) for name in WEIGHTS}
+        if self.chance is not None:
+            weights["chance"] = {key: round(value, 4) for key, value in dataclasses.asdict(self.chance).items()}
         return {**weights, "volumes": volumes, "vectors": vectors}
 
     @classmethod
@@ -76,7 +104,8 @@ class Exchange:
         vectors, volumes = np.zeros((len(SYMBOLS) + 1, width)), np.ones(len(SYMBOLS) + 1)
         for symbol, z in ATOMIC_NUMBER.items():
             vectors[z], volumes[z] = values["vectors"][symbol], values["volumes"][symbol]
-        return cls(vectors, volumes, **{name: float(values[name]) for name in WEIGHTS})
+        chance = Chance(**values["chance"]) if "chance" in values else None
+        return cls(vectors, volumes, **{name: float(values[name]) for name in WEIGHTS}, chance=chance)
 
 
 @functools.cache

@@ -95,8 +95,8 @@ def learn(templates: Templates, seed: int = 0, steps: int = STEPS) -> Exchange:
     batches = (left.take(rng.choice(len(left.wanted), BATCH)) for _ in range(steps))
     params = _minimised(loss, params, batches, steps, "surprise at the right kind, nats")
     volumes = _volumes(templates, left, rng)
-    weights = {name: float(params[name]) for name in ("share", "units", "known")}
-    return Exchange(np.asarray(params["vectors"], float), volumes, **weights)
+    share, units, known = (float(params[name]) for name in ("share", "units", "known"))
+    return Exchange(np.asarray(params["vectors"], float), volumes, share, units, known)
 
 
 def _minimised(loss: Callable[..., jax.Array], params: Any, batches: Iterable[Any], steps: int, what: str) -> Any:

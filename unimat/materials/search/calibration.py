@@ -1,0 +1,53 @@
+"""How often a candidate is right, by its share of the votes and its distance, on templates left out in turn."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.optimize
+
+from unimat.materials.comparer import Comparer
+from unimat.materials.metrics_settings import matcher_settings
+from unimat.materials.search.exchange import Chance
+from unimat.materials.search.substitution import Candidate, Substitution
+from unimat.progress import progress
+
+log = logging.getLogger("unimat.search")
+
+CANDIDATES = 6  # of each template that is left out
+MAX_SECONDS = 20.0  # of one comparison
+
+
+def calibrated(substitution: Substitution, n: int = 2500, seed: int = 0) -> Chance:
+    """Chances fitted to the first candidates of `n` templates, each left out in turn.
+
+    A candidate is right if StructureMatcher (stol 0.5, ltol 0.3, angle_tol 10) maps it onto the template.
+    """
+    found: list[Candidate] = []
+    right: list[bool] = []
+    table, comparer = substitution.templates.table, Comparer(matcher_settings("cdvae"), MAX_SECONDS)
+    rows = np.random.default_rng(seed).permutation(len(table))[:n]
+    for row in progress(rows.tolist(), "calibration", len(rows), unit="template"):
+        left_out = table[row]
+        numbers, amounts = np.unique(left_out.atomic_numbers, return_counts=True)
+        counts = dict(zip(numbers.tolist(), amounts.tolist(), strict=True))
+        candidates = substitution.candidates(counts, CANDIDATES, without={left_out.material_id})
+        found += candidates
+        crystals = (substitution.crystal(each, "candidate") for each in candidates)
+        right += [comparer.distance(each, left_out) is not None for each in crystals]
+    return fitted(found, right)
+
+
+def fitted(candidates: Sequence[Candidate], right: Sequence[bool]) -> Chance:
+    """Chances that make what was right, and what was not, likeliest."""
+    columns = np.array([[1.0, Chance.log_odds_of(each.share), -each.distance] for each in candidates])
+    sign = np.where(np.array(right, bool), 1.0, -1.0)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = sign * (columns @ weights)
+        slope = -sign / (1 + np.exp(margin)) / len(sign)
+        return float(np.logaddexp(0, -margin).mean()), columns.T @ slope
+
+    found = scipy.optimize.minimize(loss, np.array([0.0, 1.0, 0.0]), jac=True, method="BFGS")
+    log.info("chance: %.4f nats a candidate", found.fun)
+    return Chance(*found.x.tolist())
