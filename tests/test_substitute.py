@@ -122,7 +122,7 @@ def test_candidates_in_other_cells_come_where_asked_for(folder, tmp_path):
 
 def test_a_sheet_with_bad_lines_goes_on_with_the_rest(folder, tmp_path):
     sheet = tmp_path / "sheet.csv"
-    sheet.write_text("formula,count\nNaF,2\nXx2O,\nNa0.5Cl,\nNaBr,none\n,1\nKCl,\nLiNa7,1\n", encoding="utf-8")
+    sheet.write_text("formula,count\nNaF,2\nXx2O,\nNa0.5Cl,\nNaBr,1000000\n,1\nKCl,\nLiNa7,1\n", encoding="utf-8")
     table, rejected = substituted(
         tmp_path / "out", "--templates", folder / "known.parquet", "--compositions", sheet, "--count", 1
     )
@@ -163,7 +163,7 @@ def test_several_tables_are_joined_to_one_of_each_kind(folder, tmp_path):
     crystal_table.write(from_crystals(rows), tmp_path / "more.parquet")
     found = libraries.read([folder / "known.parquet", tmp_path / "more.parquet"])
     assert found.material_ids == [*KNOWN, "other-1"]
-    assert [each["n_templates"] for each in found.table.metadata["templates"]] == [7, 2]
+    assert [each["n_templates"] for each in found.table.metadata["templates"]] == [7, 1]
 
 
 def test_prototypes_of_aflow_are_templates_by_name(folder, tmp_path):
@@ -212,18 +212,24 @@ def test_bad_input_is_one_line(folder, tmp_path, capsys):
     crystal_table.write(crystal_table.read(folder / "known.parquet").take([7]), tmp_path / "unusable.parquet")
     crystal_table.write(from_crystals([]), tmp_path / "empty.parquet")
     (tmp_path / "bad.csv").write_text("formula\nXx\n", encoding="utf-8")
-    (tmp_path / "other.csv").write_text("name\nNaCl\n", encoding="utf-8")
+    (tmp_path / "other.csv").write_text("formula;count\nNaCl;1\n", encoding="utf-8")
+    (tmp_path / "rows.csv").write_text("formula\n", encoding="utf-8")
+    for name in ("empty.csv", "empty.txt"):
+        (tmp_path / name).touch()
     for words, said in (
         (
             (*known, "--compositions", "Xx2O"),
             "no composition can be read; the first: the formula 'Xx2O'",
         ),
         ((*known, "--compositions", tmp_path / "bad.csv"), f"the first: {tmp_path / 'bad.csv'}, line 2: the formula"),
-        ((*known, "--compositions", tmp_path / "other.csv"), "needs a header with the column formula"),
+        ((*known, "--compositions", tmp_path / "other.csv"), "and rows; its header is 'formula;count'"),
+        ((*known, "--compositions", tmp_path / "rows.csv"), "and rows; it has no rows"),
+        ((*known, "--compositions", tmp_path / "empty.csv"), "and rows; it is empty"),
+        ((*known, "--compositions", tmp_path / "empty.txt"), "empty.txt holds no formula; write one in each line"),
         ((*known, "--compositions", tmp_path / "none.csv"), "none.csv does not exist"),
         (known, "no composition is named"),
         (("--compositions", "NaCl"), "no table of templates is named"),
-        ((*known, "--compositions", "NaCl", "--count", 0), "count is a number of candidates from 1, found 0"),
+        ((*known, "--compositions", "NaCl", "--count", 0), "count is a number of candidates from 1 to 100000, found 0"),
         (("--templates", tmp_path / "none", "--compositions", "NaCl"), "none does not exist"),
         (("--templates", tmp_path / "unusable.parquet", "--compositions", "NaCl"), "holds no usable crystal"),
         (("--templates", tmp_path / "empty.parquet", "--compositions", "NaCl"), "holds no usable crystal"),

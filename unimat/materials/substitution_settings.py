@@ -4,6 +4,7 @@ import dataclasses
 
 from unimat.periodic_table import ATOMIC_NUMBER
 
+MOST = 100_000  # candidates of one composition
 AFLOW = "aflow"  # among templates: the prototypes that pymatgen carries
 
 
@@ -49,8 +50,8 @@ class SubstitutionSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"count is a number of candidates from 1, found {self.count}")
+        if not 1 <= self.count <= MOST:
+            raise ValueError(f"count is a number of candidates from 1 to {MOST}, found {self.count}")
         if self.n is not None and self.compositions:
             raise ValueError("n asks for new compositions and `compositions` for given ones; take one out")
         if self.n is not None and self.n < 1:

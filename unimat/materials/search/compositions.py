@@ -14,6 +14,7 @@ from unimat.files import remedy
 from unimat.formulas import atoms
 from unimat.materials.search.substitution import formula_of
 from unimat.materials.sets import crystals_of
+from unimat.materials.substitution_settings import MOST
 from unimat.periodic_table import ATOMIC_NUMBER
 from unimat.strict_yaml import read_text
 
@@ -63,8 +64,8 @@ def asked_for(compositions: Sequence[str | Path]) -> list[Asked]:
 def of_text(formula: str, place: str = "", count: str = "", truth_id: str = "") -> Asked:
     """The composition of a formula, or the reason why there is none."""
     asked = Asked(formula.strip(), place=place, truth_id=truth_id)
-    if count and not (count.isdecimal() and int(count) > 0):
-        return _not(asked, "unreadable_count", f"count {count!r} of {formula} is no whole number from 1")
+    if count and not (count.isdecimal() and 0 < int(count) <= MOST):
+        return _not(asked, "unreadable_count", f"count {count!r} of {formula} is no whole number from 1 to {MOST}")
     asked = dataclasses.replace(asked, count=int(count) if count else None)
     try:
         amounts = atoms(asked.formula)
@@ -82,7 +83,10 @@ def of_file(path: Path) -> list[Asked]:
         return _of_sheet(path)
     if path.is_file() and path.suffix.lower() in LISTS:
         lines = enumerate(read_text(path).splitlines(), 1)
-        return [of_text(text, f"{path}, line {n}") for n, line in lines if (text := line.partition("#")[0].strip())]
+        found = [of_text(text, f"{path}, line {n}") for n, line in lines if (text := line.partition("#")[0].strip())]
+        if not found:
+            raise UserError(f"compositions: {path} holds no formula; write one in each line")
+        return found
     return _of_crystals(path)
 
 
@@ -92,8 +96,11 @@ def _of_sheet(path: Path) -> list[Asked]:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise UserError(f"{path} is not readable as CSV ({error}); {remedy(path)}") from error
-    if not rows or "formula" not in (reader.fieldnames or ()):
-        raise UserError(f"compositions: {path} needs a header with the column formula, and rows")
+    header = list(reader.fieldnames or ())
+    if not rows or "formula" not in header:
+        found = f"its header is {','.join(header)!r}" if header else "it is empty"
+        there = "it has no rows" if "formula" in header else found
+        raise UserError(f"compositions: {path} needs a header with the column formula, commas, and rows; {there}")
     found = []
     for line, row in rows:
         cells = {name: csv_cells.read(text or "").strip() for name, text in row.items() if isinstance(name, str)}

@@ -73,7 +73,11 @@ def joined(tables: Sequence[CrystalTable]) -> CrystalTable:
     arrow = pa.concat_tables([table.arrow.select(COLUMNS).replace_schema_metadata() for table in tables])
     table = CrystalTable(arrow.combine_chunks())
     if len(tables) > 1:
-        table = table.take(_first_of_each_kind(table))
+        kept = _first_of_each_kind(table)
+        ends = np.cumsum([len(each) for each in tables])
+        counts = np.bincount(np.searchsorted(ends, kept, side="right"), minlength=len(tables))
+        about = [{**each, "n_templates": n} for each, n in zip(about, counts.tolist(), strict=True)]
+        table = table.take(kept)
     return table.with_metadata(templates=about)
 
 
