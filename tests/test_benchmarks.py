@@ -74,6 +74,14 @@ def test_encode_roundtrip_runs_and_moves_no_atom():
     assert figures["encoded"]["baseline"] > 0
 
 
+def test_substitution_runs_at_three_sizes():
+    options = ["--sizes", "200", "400", "800", "--read", "500", "--n", "5", "--n-index", "20"]
+    figures = {figure["name"]: figure for figure in line_of("substitution", *options)["figures"]}
+    assert {"index 20 crystals", "800 templates, 20 candidates each", "read 500 templates"} <= figures.keys()
+    assert figures["read 500 templates"]["met"]
+    assert all(figure["value"] > 0 for figure in figures.values())
+
+
 def test_hull_runs_and_agrees_with_phase_diagrams_and_with_linear_programs():
     options = ["--phases", "20", "--candidates", "30", "--alternative", "15", "--repeats", "1", "--left-out", "20"]
     options += ["--small", "300", "--large", "1000"]
@@ -260,6 +268,7 @@ def test_all_scripts_are_benchmarks_or_known_not_to_be():
         "sharding",
         "stages",
         "structure_prediction",
+        "substitution",
         "tpu_compile",
         "workflow_overhead",
     ]
