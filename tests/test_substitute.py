@@ -84,6 +84,7 @@ def test_columns_say_where_a_candidate_comes_from(folder, tmp_path):
     assert (first["template"], first["known"]) == ("SrTiO3", None)
     assert set(first["moves"].split()) == {"Sr->Ba", "Ti->Zr", "O->O"}
     assert first["distance"] > 0
+    assert second["chance"] is None  # it is no guess
     assert (second["template"], second["known"], second["distance"]) == ("SrTiO3", "SrTiO3", 0)
     about = table.metadata
     assert (about["made_by"], about["name"], about["licence"]) == ("substitute", "substitution", "CC0")

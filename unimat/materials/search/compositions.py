@@ -98,8 +98,8 @@ def _of_sheet(path: Path) -> list[Asked]:
         raise UserError(f"{path} is not readable as CSV ({error}); {remedy(path)}") from error
     header = list(reader.fieldnames or ())
     if not rows or "formula" not in header:
-        found = f"its header is {','.join(header)!r}" if header else "it is empty"
-        there = "it has no rows" if "formula" in header else found
+        there = f"its header is {','.join(header)!r}" if header else "it is empty"
+        there = "it has no rows" if "formula" in header else there
         raise UserError(f"compositions: {path} needs a header with the column formula, commas, and rows; {there}")
     found = []
     for line, row in rows:

@@ -72,8 +72,7 @@ class Substitution:
         if not any_units:
             score = score + self.exchange.units * (group.units == units)
         if without:
-            ids = self.templates.material_ids
-            score[:, [ids[row] in without for row in group.rows]] = -np.inf
+            score[:, np.isin(group.rows, self.templates.rows_of(without))] = -np.inf
         way, template = nearest_of(score, VOTERS)
         score, distance = score[way, template], distance[way, template]
         kinds = kinds_of(group, way, template)

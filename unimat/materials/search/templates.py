@@ -11,7 +11,7 @@ import functools
 import itertools
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import moyopy
 import numpy as np
@@ -96,6 +96,17 @@ class Templates:
     @functools.cached_property
     def material_ids(self) -> list[str]:
         return self.table.material_ids
+
+    def rows_of(self, material_ids: Collection[str]) -> list[int]:
+        """Rows of templates by id; none of one that is not there."""
+        return [row for name in material_ids for row in self._rows.get(name, ())]
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = collections.defaultdict(list)
+        for row, name in enumerate(self.material_ids):
+            found[name].append(row)
+        return dict(found)
 
     @functools.cached_property
     def space_groups(self) -> np.ndarray:
