@@ -88,7 +88,7 @@ def test_options_of_a_set_are_those_of_the_command_that_makes_it():
     fields = {kind: {field.name for field in dataclasses.fields(kind)} for kind in made_by}
     assert kinds["sample"]["properties"].keys() == fields[SampleSettings] | {"from", "compositions_of"}
     assert kinds["substitution"]["properties"].keys() == fields[SubstitutionSettings] | {"from", "compositions_of"}
-    assert kinds["airss"]["properties"].keys() == fields[AirssSettings] | {"from"}
+    assert kinds["airss"]["properties"].keys() == fields[AirssSettings] | {"from", "compositions_of"}
     assert kinds["file"]["properties"].keys() == fields[ConvertSettings] | {"from", "path"}
     screen = {key: each for key, each in kinds["screen"]["properties"].items() if key not in ("from", "of")}
     compare(ScreenSettings, screen, "sets.screen")

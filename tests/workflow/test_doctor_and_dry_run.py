@@ -141,6 +141,7 @@ CONFIGS = [
     ("config.yaml", SUBSTITUTED, ["match"]),
     ("config.yaml", {"train": {"initial": "perov_5"}, "model": None}, ["metrics"]),
     ("airss.yaml", {}, []),
+    ("search.yaml", {}, []),
     ("gpaw.yaml", {}, []),
     ("mp_20.yaml", {}, []),
     ("reproduction/perov_5.yaml", {}, ["reproduction"]),

@@ -18,7 +18,7 @@ DFT = ("vasp", "gpaw")  # engines that take one crystal for each job
 SPLITS = ("train", "val", "test")
 TemplateKind = Literal["split", "set", "name", "file"]
 # Origins of sets that may be made for the crystals of others, and the key that says how many for each.
-MADE_FOR_OTHERS = {"sample": "n", "substitution": "count"}
+MADE_FOR_OTHERS = {"sample": "n", "substitution": "count", "airss": "per_composition"}
 REFERENCE_SPLIT = "test"  # of metrics, where the configuration does not say
 
 

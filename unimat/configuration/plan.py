@@ -145,6 +145,10 @@ class Plan:
         if self.configuration.truths_of(name):
             yield ("compositions", name)
 
+    def _airss_set(self, name: str) -> Iterator[Job]:
+        if self.configuration.truths_of(name):
+            yield ("compositions", name)
+
     def _substitution_set(self, name: str) -> Iterator[Job]:
         if self.configuration.truths_of(name):
             yield ("compositions", name)

@@ -43,6 +43,8 @@ def _asked(settings: AirssSettings) -> list[tuple[Counts, int]]:
         return _of_csv(settings.compositions)
     if settings.compositions:
         return [(atom_counts(formula), 0) for formula in settings.compositions]
+    if not settings.elements:
+        raise UserError("airss: give `elements` to combine or `compositions` to search")
     counts = itertools.product(range(settings.max_atoms + 1), repeat=len(settings.elements))
     return [
         ({symbol: n for symbol, n in zip(settings.elements, each, strict=True) if n}, 0)

@@ -43,8 +43,6 @@ class AirssSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.elements and not self.compositions:
-            raise ValueError("give `elements` to combine or `compositions` to search")
         if not 0 < self.volume_factor[0] <= self.volume_factor[1]:
             raise ValueError(f"volume_factor must be a rising range above 0, found {self.volume_factor}")
         if not 0 <= self.without_symmetry <= 1:

@@ -101,7 +101,7 @@ rule airss_set:
         mem_mb=memory("airss_set"),
         runtime=minutes("airss_set"),
     params:
-        settings=lambda wildcards: as_json("airss", config["sets"][wildcards.set]),
+        settings=lambda wildcards: as_json("airss", asked_of(wildcards.set)),
         out=subpath(output.crystals, parent=True),
     shell:
         r"""

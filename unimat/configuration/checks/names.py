@@ -33,17 +33,22 @@ def demand(key: str, names: Iterable[str], known: Iterable[str], place: str) -> 
 
 
 def _compositions(configuration: Configuration) -> Iterator[str]:
-    """Sets that samples are made for exist before any model, and only such samples are matched."""
-    origins = ("split", "file", "airss")
-    there = [*(name for kind in origins for name in configuration.sets_from(kind)), *configuration.broken]
+    """Sets that others are made for: before any model, but for random searches, and for nobody themselves.
+
+    Matched are samples and candidates.
+    """
     made = configuration.made_for_others()
     for name in made:
+        searched = configuration.sets[name]["from"] == "airss"
+        origins = ("split", "file", "sample", "substitution") if searched else ("split", "file", "airss")
+        there = [each for kind in origins for each in configuration.sets_from(kind) if each not in made]
+        place = f"sets from {', '.join(origins[:-1])} or {origins[-1]} without compositions_of"
         key = f"sets.{name}.compositions_of"
-        yield from demand(key, [str(configuration.truths_of(name))], there, "sets from split, file or airss")
+        yield from demand(key, [str(configuration.truths_of(name))], [*there, *configuration.broken], place)
         for other in ("composition", "compositions"):
             if other in configuration.sets[name]:
                 yield f"sets.{name} has compositions_of and {other}, which contradict each other; take one out"
-    matched = [*made, *configuration.broken]
+    matched = [*configuration.made_for_others("sample", "substitution"), *configuration.broken]
     yield from demand("match.sets", configuration.sets_of("match"), matched, "sets with compositions_of")
 
 

@@ -24,6 +24,10 @@ def mistakes(configuration: Configuration) -> Iterator[str]:
             settings = load_settings(AirssSettings, options_of(configuration.values, "airss", own))
         except UserError:
             continue  # told already
+        if configuration.truths_of(name):
+            continue  # its list comes of a set
+        if not settings.elements and not settings.compositions:
+            yield f"sets.{name}: give `elements` to combine, `compositions` to search, or `compositions_of` a set"
         yield from _search(settings, {key: f"sets.{name}" if key in own else "airss" for key in KEYS})
     yield from substitutions.mistakes(configuration)
 

@@ -6,9 +6,8 @@ and the Strukturbericht symbol of each.
 
 import functools
 import gzip
-import importlib.util
+import importlib.resources
 import json
-from pathlib import Path
 from typing import Any
 
 from pymatgen.core import Structure
@@ -48,10 +47,8 @@ def library() -> Templates:
 
 def _prototypes() -> list[dict[str, Any]]:
     """As pymatgen holds them. Its import reads them too, but checks each BibTeX entry, which takes five seconds."""
-    spec = importlib.util.find_spec("pymatgen.analysis.prototypes")
-    assert spec
-    assert spec.origin
-    return json.loads(gzip.decompress((Path(spec.origin).parent / FILE).read_bytes()))
+    file = importlib.resources.files("pymatgen.analysis").joinpath("prototypes", FILE)
+    return json.loads(gzip.decompress(file.read_bytes()))
 
 
 def _crystal(prototype: dict[str, Any]) -> tuple[Crystal, dict[str, str]]:
