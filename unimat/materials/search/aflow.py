@@ -47,7 +47,7 @@ def library() -> Templates:
 
 def _prototypes() -> list[dict[str, Any]]:
     """As pymatgen holds them. Its import reads them too, but checks each BibTeX entry, which takes five seconds."""
-    file = importlib.resources.files("pymatgen.analysis").joinpath("prototypes", FILE)
+    file = importlib.resources.files("pymatgen.analysis").joinpath("prototypes").joinpath(FILE)
     return json.loads(gzip.decompress(file.read_bytes()))
 
 
