@@ -5,7 +5,6 @@ python docs/element_vectors.py library.parquet --learned-from "which crystals, t
 """
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     templates = Templates(crystal_table.read(args.library), args.library)
     learned = learn(templates, args.seed)
-    learned = dataclasses.replace(learned, chance=calibrated(Substitution(templates, learned), seed=args.seed))
+    learned = calibrated(Substitution(templates, learned), seed=args.seed)
     with whole_file(OUT) as new:
         new.write_text(one_line_each({"learned_from": args.learned_from, **learned.to_json()}), encoding="utf-8")
 

@@ -7,8 +7,9 @@ from pymatgen.core import Lattice, Structure
 from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
 from unimat.materials.search import templates as library
-from unimat.materials.search.exchange import Exchange, shipped
-from unimat.materials.search.substitution import Substitution
+from unimat.materials.search.calibration import fitted
+from unimat.materials.search.exchange import Chance, Exchange, shipped
+from unimat.materials.search.substitution import Candidate, Substitution
 from unimat.materials.search.templates import Templates, permutations_of, reduced_counts
 from unimat.materials.structures import from_structure, reduced_formula, to_structure
 from unimat.periodic_table import ATOMIC_NUMBER as Z
@@ -145,3 +146,29 @@ def test_shipped_distances_know_chemistry():
     assert max(d[Z[a], Z[b]] for a, b in near) < min(d[Z[a], Z[b]] for a, b in far)
     assert np.allclose(d, d.T)
     assert np.all(np.diag(d) == 0)
+
+
+def test_chance_by_hand():
+    """Even odds at distance 0 say what the constant does; each nat and each factor e of the odds by its weight."""
+    chance = Chance(constant=0.0, odds=1.0, nearness=2.0)
+    assert chance.of(0.5, 0.0) == 0.5
+    assert chance.of(0.75, 0.0) == pytest.approx(0.75)
+    assert chance.of(0.5, 1.0) == pytest.approx(1 / (1 + np.exp(2)))
+    assert chance.of(1.0, 0.0) < 1
+
+
+def test_chances_are_fitted_to_what_was_right():
+    """Of two shares one is right in 9 of 10 cases, the other in 2 of 10."""
+
+    def candidate(share):
+        return Candidate(row=0, moves={}, distance=1.0, share=share, alike=1, units=1)
+
+    found = fitted([candidate(0.8)] * 10 + [candidate(0.3)] * 10, [True] * 9 + [False] + [True] * 2 + [False] * 8)
+    assert found.of(0.8, 1.0) == pytest.approx(0.9, abs=1e-3)
+    assert found.of(0.3, 1.0) == pytest.approx(0.2, abs=1e-3)
+
+
+def test_the_first_candidate_has_a_chance_and_a_known_crystal_none(known):
+    found = Substitution(known).candidates(counts(Sr=1, Ti=1, O=3), 4)
+    assert 0 < found[0].chance < 1
+    assert [each.chance is None for each in found] == [each.distance == 0 for each in found]

@@ -1,5 +1,6 @@
 """How often a candidate is right, by its share of the votes and its distance, on templates left out in turn."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 
@@ -8,7 +9,7 @@ import scipy.optimize
 
 from unimat.materials.comparer import Comparer
 from unimat.materials.metrics_settings import matcher_settings
-from unimat.materials.search.exchange import Chance
+from unimat.materials.search.exchange import Chance, Exchange
 from unimat.materials.search.substitution import Candidate, Substitution
 from unimat.progress import progress
 
@@ -18,13 +19,13 @@ CANDIDATES = 6  # of each template that is left out
 MAX_SECONDS = 20.0  # of one comparison
 
 
-def calibrated(substitution: Substitution, n: int = 2500, seed: int = 0) -> Chance:
-    """Chances fitted to the first candidates of `n` templates, each left out in turn.
+def calibrated(substitution: Substitution, n: int = 2500, seed: int = 0) -> Exchange:
+    """Distances with chances, fitted to the first candidates of `n` templates, each left out in turn.
 
     A candidate is right if StructureMatcher (stol 0.5, ltol 0.3, angle_tol 10) maps it onto the template.
     """
-    found: list[Candidate] = []
-    right: list[bool] = []
+    found: dict[bool, list[Candidate]] = {True: [], False: []}  # the first of a composition, and later ones
+    right: dict[bool, list[bool]] = {True: [], False: []}
     table, comparer = substitution.templates.table, Comparer(matcher_settings("cdvae"), MAX_SECONDS)
     rows = np.random.default_rng(seed).permutation(len(table))[:n]
     for row in progress(rows.tolist(), "calibration", len(rows), unit="template"):
@@ -32,10 +33,13 @@ def calibrated(substitution: Substitution, n: int = 2500, seed: int = 0) -> Chan
         numbers, amounts = np.unique(left_out.atomic_numbers, return_counts=True)
         counts = dict(zip(numbers.tolist(), amounts.tolist(), strict=True))
         candidates = substitution.candidates(counts, CANDIDATES, without={left_out.material_id})
-        found += candidates
-        crystals = (substitution.crystal(each, "candidate") for each in candidates)
-        right += [comparer.distance(each, left_out) is not None for each in crystals]
-    return fitted(found, right)
+        for rank, candidate in enumerate(candidates):
+            if candidate.distance > 0:
+                crystal = substitution.crystal(candidate, "candidate")
+                found[rank == 0].append(candidate)
+                right[rank == 0].append(comparer.distance(crystal, left_out) is not None)
+    first, later = (fitted(found[which], right[which]) for which in (True, False))
+    return dataclasses.replace(substitution.exchange, chance=first, later_chance=later)
 
 
 def fitted(candidates: Sequence[Candidate], right: Sequence[bool]) -> Chance:

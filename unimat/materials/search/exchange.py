@@ -23,6 +23,7 @@ from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
 FILE = "element_vectors.json"
 WEIGHTS = ("share", "units", "known")
+CHANCES = ("chance", "later_chance")
 LEAST_SHARE = 1e-4
 
 
@@ -59,7 +60,7 @@ class Exchange:
         units: nats by which a template of the wanted number of formula units is preferred.
         known: nats by which a template of the same composition is. It is negative where crystals that are looked for
             are other ones than those that are known.
-        chance: that a candidate is right; None if it was not measured.
+        chance, later_chance: that the first candidate is right, and any later one; None if it was not measured.
     """
 
     vectors: np.ndarray
@@ -68,6 +69,7 @@ class Exchange:
     units: float
     known: float
     chance: Chance | None = None
+    later_chance: Chance | None = None
 
     @functools.cached_property
     def distances(self) -> np.ndarray:
@@ -94,8 +96,9 @@ class Exchange:
         vectors = {symbol: np.round(self.vectors[z], 4).tolist() for symbol, z in ATOMIC_NUMBER.items()}
         volumes = {symbol: round(float(self.volumes[z]), 3) for symbol, z in ATOMIC_NUMBER.items()}
         weights: dict[str, Any] = {name: round(getattr(self, name), 4) for name in WEIGHTS}
-        if self.chance is not None:
-            weights["chance"] = {key: round(value, 4) for key, value in dataclasses.asdict(self.chance).items()}
+        for name in CHANCES:
+            if (chance := getattr(self, name)) is not None:
+                weights[name] = {key: round(value, 4) for key, value in dataclasses.asdict(chance).items()}
         return {**weights, "volumes": volumes, "vectors": vectors}
 
     @classmethod
@@ -104,8 +107,9 @@ class Exchange:
         vectors, volumes = np.zeros((len(SYMBOLS) + 1, width)), np.ones(len(SYMBOLS) + 1)
         for symbol, z in ATOMIC_NUMBER.items():
             vectors[z], volumes[z] = values["vectors"][symbol], values["volumes"][symbol]
-        chance = Chance(**values["chance"]) if "chance" in values else None
-        return cls(vectors, volumes, **{name: float(values[name]) for name in WEIGHTS}, chance=chance)
+        share, units, known = (float(values[name]) for name in WEIGHTS)
+        chances = (Chance(**values[name]) if name in values else None for name in CHANCES)
+        return cls(vectors, volumes, share, units, known, *chances)
 
 
 @functools.cache

@@ -79,22 +79,23 @@ class Substitution:
         weight = np.exp(score - score.max()) if len(score) else score
         _, place = np.unique(kinds, return_inverse=True)
         votes, alike = np.bincount(place, weight), np.bincount(place)
+        shares = votes / votes.sum()
         return [
             Candidate(
                 row=int(group.rows[template[at]]),
                 moves=_moves(group, template[at], way[at], wanted),
                 distance=float(distance[at]),
-                share=float(votes[place[at]] / votes.sum()),
+                share=float(shares[place[at]]),
                 alike=int(alike[place[at]]),
                 units=int(group.units[template[at]]),
-                chance=self._chance(float(votes[place[at]] / votes.sum()), float(distance[at])),
+                chance=self._chance(rank, float(shares[place[at]]), float(distance[at])),
             )
-            for at in _ordered(place, votes)[:n]
+            for rank, at in enumerate(_ordered(place, votes)[:n])
         ]
 
-    def _chance(self, share: float, distance: float) -> float | None:
-        known = self.exchange.chance
-        return None if known is None or distance == 0 else known.of(share, distance)
+    def _chance(self, rank: int, share: float, distance: float) -> float | None:
+        measured = self.exchange.later_chance if rank else self.exchange.chance
+        return None if measured is None or distance == 0 else measured.of(share, distance)
 
     def crystal(self, candidate: Candidate, material_id: str, **properties: object) -> Crystal:
         """The candidate as a crystal, its lattice stretched alike in all directions to the volume of its elements.
