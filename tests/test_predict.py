@@ -21,10 +21,17 @@ from unimat.materials.search import templates as library
 from unimat.materials.search.asked import asked
 from unimat.materials.search.pool import quotas
 from unimat.materials.search.predict import PredictSettings, predict
+from unimat.materials.search.prediction_text import text
+from unimat.materials.search.systems import compositions_of
 from unimat.materials.search.templates import Templates
-from unimat.materials.structures import from_structure, reduced_formula
+from unimat.materials.structures import from_structure, reduced_formula, to_structure
 from unimat.periodic_table import ATOMIC_NUMBER as Z
+from unimat.report.crystal_rows import crystal_rows
 from unimat.report.moves import in_words, moves_of, moves_picture
+from unimat.report.origins import origins
+from unimat.report.payload import payload
+from unimat.report.predictions import in_cell_of
+from unimat.report.run_files import SetFiles
 
 BARE = PredictSettings(engine="none", sources=("substitution",))
 
@@ -204,6 +211,53 @@ def test_an_engine_that_is_not_installed_is_told(known, monkeypatch):
         predict(["NaF"], known, dataclasses.replace(BARE, engine="vasq"))
 
 
+def test_compositions_of_a_system_are_drawn_and_ranked_by_their_best(known, monkeypatch):
+    from pymatgen.analysis.phase_diagram import PDEntry
+
+    formulas = compositions_of("Ba-Zr-O", known, 3)
+    assert formulas == ["BaZrO3"]  # by perovskites, SrTiO3 and KTaO3; all else of the library has two elements
+    with pytest.raises(UserError, match=r"'ba' is no element; did you mean Ba-Zr-O\?"):
+        compositions_of("ba-zr-o", known, 3)
+    with pytest.raises(UserError, match=r"known.parquet: no template of at most 20 atoms for Li-Fe-P-O"):
+        compositions_of("Li-Fe-P-O", known, 3)
+    relaxed_by([-3.0, -3.2, -4.0, -3.9], monkeypatch)
+    kind = energy_type("chgnet", prediction.RelaxSettings().force_field)
+    elements = Reference("elements", [PDEntry(each, 0.0) for each in ("Na", "F", "Br")], kind)
+    found = predict(["NaF", "NaBr"], known, dataclasses.replace(BARE, engine="chgnet"), elements)
+    assert [each.material_id for each in found.compositions()] == ["NaBr-01", "NaF-01"]
+    assert "compositions by E_d of their best, meV/atom\n   -4000  NaBr-01\n   -3200  NaF-01" in text(found)
+
+
+def test_the_report_of_a_set_tells_moves_and_template(known):
+    """As `unimat substitute` leaves them; of another set nothing is told."""
+    found = predict(["BaZrO3"], known, BARE)
+    table = found.crystals
+    told = origins(table)
+    assert told["BaZrO3-01"].moves == {Z["Ti"]: Z["Zr"], Z["Sr"]: Z["Ba"], Z["O"]: Z["O"]}
+    one = SetFiles("s", table, [], *[None] * 7)
+    carried, _ = payload(one, crystal_rows(one), {}, told)
+    assert len(carried["moves"]) == 2
+    first = carried["origins"][carried["columns"]["material_id"].index("BaZrO3-01")]
+    assert first["facts"][:2] == [("Template", "SrTiO3"), ("Moves", "Ti → Zr, Sr → Ba; O stays")]
+    assert "Sr" in carried["moves"][first["moves"]]
+    assert origins(known.table) == {}
+    bare = SetFiles("s", known.table, [], *[None] * 7)
+    assert "origins" not in payload(bare, crystal_rows(bare), {}, {})[0]
+
+
+def test_template_and_prediction_stand_in_one_cell(known):
+    """Rock salt's primitive cell of two atoms as the cube of eight, each anion where the template has one."""
+    row = known.material_ids.index("NaCl")
+    template = to_structure(known.table[row])
+    prediction = template.copy()
+    prediction.replace_species({"Na": "K", "Cl": "Br"})
+    one, other = in_cell_of(template, prediction)
+    assert len(one) == len(other) == 8
+    assert np.allclose(one.lattice.angles, 90)
+    assert np.allclose(one.frac_coords, other.frac_coords)
+    assert [site.species_string for site in other] == [{"Na": "K", "Cl": "Br"}[site.species_string] for site in one]
+
+
 def unimat(*words):
     return cli.main([str(word) for word in words])
 
@@ -236,6 +290,8 @@ def test_the_command_writes_a_set_cifs_and_a_page(known_file, tmp_path, capsys):
     ("words", "said"),
     [
         (["NaF", "--templates", "mp-20"], "templates 'mp-20': no such file, and no library of that name"),
+        ([], "give formulas, such as LiFePO4, or --chemical-system"),
+        (["--chemical-system", "li-o"], "'li' is no element; did you mean Li-O?"),
         (["NaF", "--count", "0"], "count must be at least 1, found 0"),
         (["NaF", "--pretrained", "mp_21", "--from", "model", "--engine", "none"], "no trained model 'mp_21'; there"),
         (["NaF", "--reference", "none.parquet"], "none.parquet"),

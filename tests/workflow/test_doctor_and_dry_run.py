@@ -142,6 +142,7 @@ CONFIGS = [
     ("config.yaml", {"train": {"initial": "perov_5"}, "model": None}, ["metrics"]),
     ("airss.yaml", {}, []),
     ("search.yaml", {}, []),
+    ("predict.yaml", {}, []),
     ("gpaw.yaml", {}, []),
     ("mp_20.yaml", {}, []),
     ("reproduction/perov_5.yaml", {}, ["reproduction"]),

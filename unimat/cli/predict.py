@@ -23,11 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked = parser.add_argument_group("what to predict")
     asked.add_argument(
         "formulas",
-        nargs="+",
+        nargs="*",
         metavar="FORMULA",
         help="such as LiFePO4; Li4Fe4P4O16 asks for cells of four formula units",
     )
     asked.add_argument("--count", type=int, metavar="N", help="candidates of each formula (default: 10)")
+    asked.add_argument(
+        "--chemical-system", metavar="SYMBOLS", help="elements to draw new compositions of, e.g. Li-Fe-P-O"
+    )
+    asked.add_argument(
+        "--compositions", type=int, default=10, metavar="N", help="compositions of --chemical-system (default: 10)"
+    )
     made = parser.add_argument_group("where candidates come from")
     made.add_argument(
         "--from",
@@ -66,17 +72,28 @@ def _sources(text: str) -> tuple[str, ...]:
 def run(args: argparse.Namespace) -> None:
     # Read when numpy and torch are loaded; without it their threads spin on each other's cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from unimat.materials.search import asked
+    from unimat.errors import UserError
+    from unimat.materials.search import asked, systems
     from unimat.materials.search.named_libraries import library_named
     from unimat.materials.search.predict import PredictSettings, predict
     from unimat.materials.search.prediction_files import write
     from unimat.settings import load_settings
 
     settings = load_settings(PredictSettings, overrides(args), "predict")
-    asked.asked(args.formulas)  # before anything is read
+    if bool(args.formulas) == bool(args.chemical_system):
+        raise UserError("give formulas, such as LiFePO4, or --chemical-system, such as Li-Fe-P-O")
+    if args.formulas:  # before anything is read
+        asked.asked(args.formulas)
+    else:
+        systems.elements_of(args.chemical_system)
     reference = _reference(args.reference) if args.reference else None
     library = library_named(args.templates or ["aflow"], max(1, args.processes))
-    prediction = predict(args.formulas, library, settings, reference)
+    formulas = args.formulas
+    if args.chemical_system:
+        formulas = systems.compositions_of(args.chemical_system, library, args.compositions, settings.seed)
+    prediction = predict(formulas, library, settings, reference)
+    if args.chemical_system and reference is None:
+        logging.getLogger("unimat.predict").warning("compositions are compared by E_d, which needs --reference")
     for note in prediction.notes:
         logging.getLogger("unimat.predict").warning("%s", note)
     write(prediction, args.out, reference.name if reference else None, _command(), args.force)

@@ -26,8 +26,8 @@ from unimat.report.quantities import MISSING, energy, energy_label
 from unimat.report.run_files import SetFiles
 from unimat.report.svg import COLOURS
 
-COLUMNS = ("Rank", "Crystal", "Space group", "From", "Distance (nats)", "Right in", "Above the lowest (meV/atom)",
-           "E_d (eV/atom)", "Known as")  # fmt: skip
+COLUMNS = ("Rank", "Crystal", "Space group", "From", "Distance (nats)", "Right in",
+           "Above the lowest (meV/atom)", "E_d (eV/atom)", "Known as")  # fmt: skip
 WORDS = (0, 1, 2, 3, 8)
 WHOLE = 1e-3  # how far from whole numbers a change of cells may be
 MOST_CELLS = 8  # primitive cells in a conventional one
@@ -46,6 +46,8 @@ def page(prediction: Prediction, reference: str | None = None, command: str | No
         _composition(name, part, prediction.crystals, told, library, prediction)
         for name, part in frame.groupby("requested_formula", sort=False)
     ]
+    if len(prediction.asked) > 1 and prediction.compositions():
+        sections.insert(0, _compositions(prediction))
     sections.append(_made(prediction, reference, command, _view(prediction, told, library)))
     names = ", ".join(unicodeify(each.name) for each in prediction.asked)
     return template().render(
@@ -60,6 +62,22 @@ def page(prediction: Prediction, reference: str | None = None, command: str | No
         light=COLOURS,
         made="Made by `unimat predict`.".replace("`", ""),
     )
+
+
+def _compositions(prediction: Prediction) -> Section:
+    """Compositions by decomposition energy."""
+    rows = [
+        [_formula(each), each.material_id, spacegroup(int(each.properties["spacegroup_number"] or 1)),
+         energy(each.properties["decomposition_energy"], sign=True)]
+        for each in prediction.compositions()
+    ]  # fmt: skip
+    table = Table(
+        "The best crystal of each composition, lowest E_d first",
+        ("Formula", "Crystal", "Space group", "E_d (eV/atom)"),
+        rows,
+        text_columns=(0, 1, 2),
+    )
+    return Section("compositions", "Compositions", "", [table])
 
 
 def _subtitle(prediction: Prediction, reference: str | None) -> str:

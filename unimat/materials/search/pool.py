@@ -93,7 +93,7 @@ def substituted(substitution: Substitution, of: Asked, found: Sequence[Candidate
             "distance": candidate.distance,
             "share": candidate.share,
             "alike": candidate.alike,
-            "chance": getattr(candidate, "chance", None),
+            "chance": candidate.chance,
         }
         yield dataclasses.replace(crystal, properties=about)
 

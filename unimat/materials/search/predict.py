@@ -84,6 +84,12 @@ class Prediction:
     rejected: list[Rejected]
     notes: list[str]
 
+    def compositions(self) -> list[Crystal]:
+        """The best crystal of each composition, lowest decomposition energy first; none without a hull."""
+        lowest = [crystal for crystal in self.crystals if crystal.properties["rank"] == 1]
+        judged = [each for each in lowest if each.properties["decomposition_energy"] is not None]
+        return sorted(judged, key=lambda each: each.properties["decomposition_energy"])
+
 
 def predict(
     formulas: Sequence[str],
@@ -160,7 +166,8 @@ def _filled(wanted: Sequence[Asked], library: Templates, settings: PredictSettin
 def _candidates(substitution: Substitution, of: Asked, count: int) -> list[Candidate]:
     found = substitution.candidates(of.counts, FURTHER * count, any_units=of.units == 1)
     n_atoms = substitution.templates.table.n_atoms
-    return [each for each in found if n_atoms[each.row] <= MAX_ATOMS]
+    usable = [each for each in found if n_atoms[each.row] <= MAX_ATOMS]
+    return sorted(usable, key=lambda each: each.distance > 0)  # known ones first, else as they were
 
 
 def _fill_by_model(

@@ -19,6 +19,9 @@ def text(prediction: Prediction) -> str:
     for asked in prediction.asked:
         own = [row for row in rows if row["requested_formula"] == asked.name]
         parts.append(f"{asked.name}: {len(own)} candidates\n{_table([_cells(row) for row in own])}")
+    if len(prediction.asked) > 1 and (best := prediction.compositions()):
+        lines = [f"{1000 * each.properties['decomposition_energy']:+8.0f}  {each.material_id}" for each in best]
+        parts.append("\n".join(["compositions by E_d of their best, meV/atom", *lines]))
     return "\n\n".join(parts)
 
 
