@@ -167,27 +167,34 @@ def relaxed_by(energies, monkeypatch, converged=None):
     monkeypatch.setattr(prediction, "demand_installed", lambda name: None)
 
 
-def test_relaxed_ones_go_by_energy_and_unconverged_ones_last(known, monkeypatch):
-    relaxed_by([-3.0, -3.2], monkeypatch)
+def test_relaxed_ones_go_by_energy_and_votes_and_unconverged_ones_last(known, monkeypatch):
+    relaxed_by([-3.0, -3.8], monkeypatch)
     settings = dataclasses.replace(BARE, engine="chgnet")
     found = predict(["NaF"], known, settings)
-    assert rows(found, "spacegroup_number", "energy_above_lowest") == [(221, 0.0), (225, pytest.approx(0.2))]
+    assert rows(found, "spacegroup_number", "energy_above_lowest") == [(221, 0.0), (225, pytest.approx(0.8))]
     assert found.initial.material_ids == found.crystals.material_ids == ["NaF-01", "NaF-02"]
-    relaxed_by([-3.0, -3.2], monkeypatch, [True, False])
+    relaxed_by([-3.0, -3.8], monkeypatch, [True, False])
     found = predict(["NaF"], known, settings)
     assert rows(found, "spacegroup_number", "energy_above_lowest") == [(225, 0), (221, None)]
 
 
+def test_a_little_energy_does_not_overturn_the_votes(known, monkeypatch):
+    """Of rock salt's kind is most of the votes; CHGNet errs by more than 10 meV/atom."""
+    relaxed_by([-3.0, -3.01], monkeypatch)
+    found = predict(["NaF"], known, dataclasses.replace(BARE, engine="chgnet"))
+    assert rows(found, "spacegroup_number", "energy_above_lowest") == [(225, pytest.approx(0.01)), (221, 0.0)]
+
+
 def test_energies_against_a_hull(known, monkeypatch):
-    """Na and F at 0 eV/atom: NaF at -3.2 eV/atom lies that far below the hull without it."""
+    """Na and F at 0 eV/atom: NaF at -3.8 eV/atom lies that far below the hull without it."""
     from pymatgen.analysis.phase_diagram import PDEntry
 
-    relaxed_by([-3.0, -3.2], monkeypatch)
+    relaxed_by([-3.0, -3.8], monkeypatch)
     settings = dataclasses.replace(BARE, engine="chgnet")
     kind = energy_type("chgnet", prediction.RelaxSettings().force_field)
     elements = Reference("elements", [PDEntry("Na", 0.0), PDEntry("F", 0.0)], kind)
     found = predict(["NaF"], known, settings, elements)
-    assert rows(found, "decomposition_energy", "e_form_per_atom") == [(-3.2, -3.2), (-3.0, -3.0)]
+    assert rows(found, "decomposition_energy", "e_form_per_atom") == [(-3.8, -3.8), (-3.0, -3.0)]
     assert below(found.crystals.column("decomposition_energy")).all()
     other = Reference("other", [PDEntry("Na", 0.0)], {**kind, "functional": "r2SCAN"})
     with pytest.raises(UserError, match="cannot share a hull"):
@@ -220,12 +227,12 @@ def test_compositions_of_a_system_are_drawn_and_ranked_by_their_best(known, monk
         compositions_of("ba-zr-o", known, 3)
     with pytest.raises(UserError, match=r"known.parquet: no template of at most 20 atoms for Li-Fe-P-O"):
         compositions_of("Li-Fe-P-O", known, 3)
-    relaxed_by([-3.0, -3.2, -4.0, -3.9], monkeypatch)
+    relaxed_by([-3.0, -3.8, -4.0, -3.9], monkeypatch)
     kind = energy_type("chgnet", prediction.RelaxSettings().force_field)
     elements = Reference("elements", [PDEntry(each, 0.0) for each in ("Na", "F", "Br")], kind)
     found = predict(["NaF", "NaBr"], known, dataclasses.replace(BARE, engine="chgnet"), elements)
     assert [each.material_id for each in found.compositions()] == ["NaBr-01", "NaF-01"]
-    assert "compositions by E_d of their best, meV/atom\n   -4000  NaBr-01\n   -3200  NaF-01" in text(found)
+    assert "compositions by E_d of their best, meV/atom\n   -4000  NaBr-01\n   -3800  NaF-01" in text(found)
 
 
 def test_the_report_of_a_set_tells_moves_and_template(known):
