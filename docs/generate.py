@@ -126,7 +126,7 @@ def benchmarks() -> str:
     for path in sorted(ROOT.glob("docs/benchmarks/*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         source = (ROOT / f"tests/benchmarks/{result['benchmark']}.py").read_text(encoding="utf-8")
-        parts.append(f"\n## {result['benchmark']}\n\n{ast.get_docstring(ast.parse(source))}\n\n")
+        parts.append(f"\n## {path.stem}\n\n{ast.get_docstring(ast.parse(source))}\n\n")
         parts += ["| figure | value | unit | target | met | baseline |\n", "|---|---:|---|---:|---|---:|\n"]
         for figure in result["figures"]:
             cells = [cell(figure[key]) for key in ("name", "value", "unit", "target", "met", "baseline")]

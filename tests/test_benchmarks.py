@@ -263,6 +263,7 @@ def test_all_scripts_are_benchmarks_or_known_not_to_be():
         "loader",
         "matching",
         "network",
+        "polymorph_ranking",
         "report",
         "sampling",
         "sharding",
