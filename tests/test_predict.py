@@ -118,6 +118,12 @@ def test_without_a_template_the_model_stands_in_and_it_is_said(known, model):
     assert sorted(row.reason for row in found.rejected) == [*["duplicate"] * 4, "overlapping_atoms"]
 
 
+def test_without_energies_those_of_templates_come_before_those_of_the_model(known, model):
+    """Though one of them fills the place that the model left."""
+    found = predict(["BaZrO3"], known, PredictSettings(engine="none", count=3, sources=("model", "substitution")))
+    assert [template is None for (template,) in rows(found, "template")] == [False, False, True]
+
+
 def test_sources_share_by_their_weights(known, model):
     assert quotas(("substitution", "model"), 10) == {"substitution": 7, "model": 3}
     assert quotas(("model",), 10) == {"model": 10}

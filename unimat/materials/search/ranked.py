@@ -52,7 +52,7 @@ def ranked(
     """The crystals best first within each composition, and as they were before; ids say composition and rank.
 
     Relaxed ones go by energy less `PER_NAT` for each nat of their share of the votes, then those that did not converge;
-    without energies the order of the table stays, in which sources made them.
+    without energies those of templates come first, likeliest first.
 
     Args:
         table: of candidates, with `FIELDS`. relaxed: the same rows relaxed.
@@ -68,7 +68,7 @@ def ranked(
         by_composition[row["requested_formula"]].append(index)
     order: list[int] = []
     for name, indices in by_composition.items():
-        indices.sort(key=lambda index: _score(rows[index]))
+        indices.sort(key=lambda index: (_score(rows[index]), rows[index]["template"] is None))
         lowest = min(_energy(rows[index]) for index in indices)
         width = max(2, len(str(len(indices))))
         for rank, index in enumerate(indices, start=1):
