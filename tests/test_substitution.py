@@ -172,3 +172,5 @@ def test_the_first_candidate_has_a_chance_and_a_known_crystal_none(known):
     found = Substitution(known).candidates(counts(Sr=1, Ti=1, O=3), 4)
     assert 0 < found[0].chance < 1
     assert [each.chance is None for each in found] == [each.distance == 0 for each in found]
+    far = [each.chance for each in Substitution(known).candidates(counts(H=1, O=1), 9)]
+    assert far[0] == max(far)

@@ -80,6 +80,8 @@ class Substitution:
         _, place = np.unique(kinds, return_inverse=True)
         votes, alike = np.bincount(place, weight), np.bincount(place)
         shares = votes / votes.sum()
+        order = _ordered(place, votes)[:n]
+        first = self._chance(shares[place[order[0]]], distance[order[0]], None) if order else None
         return [
             Candidate(
                 row=int(group.rows[template[at]]),
@@ -88,14 +90,18 @@ class Substitution:
                 share=float(shares[place[at]]),
                 alike=int(alike[place[at]]),
                 units=int(group.units[template[at]]),
-                chance=self._chance(rank, float(shares[place[at]]), float(distance[at])),
+                chance=self._chance(shares[place[at]], distance[at], first if rank else None),
             )
-            for rank, at in enumerate(_ordered(place, votes)[:n])
+            for rank, at in enumerate(order)
         ]
 
-    def _chance(self, rank: int, share: float, distance: float) -> float | None:
-        measured = self.exchange.later_chance if rank else self.exchange.chance
-        return None if measured is None or distance == 0 else measured.of(share, distance)
+    def _chance(self, share: float, distance: float, first: float | None) -> float | None:
+        """Of a candidate; no later one has more than the first, where that is given."""
+        measured = self.exchange.chance if first is None else self.exchange.later_chance
+        if measured is None or distance == 0:
+            return None
+        chance = measured.of(float(share), float(distance))
+        return chance if first is None else min(chance, first)
 
     def crystal(self, candidate: Candidate, material_id: str, **properties: object) -> Crystal:
         """The candidate as a crystal, its lattice stretched alike in all directions to the volume of its elements.
