@@ -6,9 +6,9 @@ from tests.report_run import write_run
 from tests.test_substitution import KNOWN
 from unimat.crystal_table import from_crystals
 from unimat.materials.search import templates as library
+from unimat.materials.search.candidates import predict
 from unimat.materials.search.compositions import of_text
 from unimat.materials.search.libraries import joined
-from unimat.materials.search.predictions import predict
 from unimat.materials.search.substitution import Substitution
 from unimat.materials.search.templates import Templates
 from unimat.materials.structures import from_structure

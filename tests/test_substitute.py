@@ -259,7 +259,7 @@ def test_elements_of_no_template_are_substituted_and_those_without_a_vector_name
 def test_a_candidate_whose_atoms_overlap_is_a_row(tmp_path, monkeypatch):
     squeezed = caesium_chloride("Cs", "I", 0.7)
     crystal_table.write(from_crystals([from_structure(squeezed, "a")]), tmp_path / "t.parquet")
-    monkeypatch.setattr("unimat.materials.search.predictions.MIN_DISTANCE", 0.9)
+    monkeypatch.setattr("unimat.materials.search.candidates.MIN_DISTANCE", 0.9)
     monkeypatch.setattr("unimat.materials.search.templates.check_crystal", lambda crystal: None)
     words = ("--templates", tmp_path / "t.parquet", "--compositions", "CsI", "--count", 1)
     table, (row,) = substituted(tmp_path / "out", *words)

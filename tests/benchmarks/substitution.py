@@ -17,8 +17,8 @@ from harness import Figure, finish, peak_memory_mib, say
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.materials.search import aflow, libraries
+from unimat.materials.search.candidates import predict
 from unimat.materials.search.compositions import Asked
-from unimat.materials.search.predictions import predict
 from unimat.materials.search.substitution import Substitution, formula_of
 from unimat.materials.search.templates import FIELDS, VERSION, Templates, index
 from unimat.materials.substitution_settings import SubstitutionSettings

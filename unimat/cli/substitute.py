@@ -101,9 +101,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _candidates(settings: "SubstitutionSettings", processes: int, log: logging.Logger) -> "Made":
+    from unimat.materials.search.candidates import predict
     from unimat.materials.search.compositions import asked_for
     from unimat.materials.search.libraries import read
-    from unimat.materials.search.predictions import predict
     from unimat.materials.search.substitution import Substitution
 
     asked = asked_for(_words(settings.compositions))

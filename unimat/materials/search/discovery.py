@@ -21,8 +21,8 @@ from unimat.materials.compositions import element_counts
 from unimat.materials.metrics.magpie import Formula
 from unimat.materials.metrics.validity import formula_failure
 from unimat.materials.reduction import reduced
+from unimat.materials.search.candidates import about_templates, field
 from unimat.materials.search.exchange import Exchange, shipped
-from unimat.materials.search.predictions import about_templates, field
 from unimat.materials.search.templates import Templates, orbits_of
 from unimat.materials.structures import check_crystal, reduced_formula
 from unimat.materials.substitution_settings import SubstitutionSettings

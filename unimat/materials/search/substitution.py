@@ -4,7 +4,7 @@ On UniMat's table a substitution is a move: all atoms in the cell of one element
 """
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import numpy as np
 
@@ -151,10 +151,3 @@ def _ordered(kind: np.ndarray, votes: np.ndarray) -> list[int]:
         rank.append(seen[each])
         seen[each] += 1
     return sorted(range(len(kind)), key=lambda at: (rank[at], -votes[kind[at]], at))
-
-
-def each_with_count(candidates: list[list[Candidate]]) -> Iterator[tuple[int, int, Candidate]]:
-    """Composition, rank from 0, and candidate, composition after composition."""
-    for composition, found in enumerate(candidates):
-        for rank, candidate in enumerate(found):
-            yield composition, rank, candidate
