@@ -68,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sample-composition", metavar="FILE_OR_JSON", help="the same for crystals of given compositions"
     )
     parser.add_argument(
+        "--sample-template", metavar="FILE_OR_JSON", help="the same for crystals that start at a template"
+    )
+    parser.add_argument(
         "--failure", action="append", metavar="TEXT", help="a known failure, in words; several times for several"
     )
 
@@ -94,7 +97,11 @@ def run(args: argparse.Namespace) -> None:
     check = load_settings(SampleSettings, {"n": args.check}, "--check") if args.check else None
     sampling = {
         name: as_dict(load_settings(SampleSettings, text, f"--{name}"))
-        for name, text in (("sample", args.sample), ("sample_of_composition", args.sample_composition))
+        for name, text in (
+            ("sample", args.sample),
+            ("sample_of_composition", args.sample_composition),
+            ("sample_of_template", args.sample_template),
+        )
         if text
     }
     card = publish(

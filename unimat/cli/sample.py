@@ -40,6 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("--count", type=int, metavar="N", help="crystals; with --compositions, of each without a count")
     asked.add_argument("--composition", metavar="FORMULA", help="atoms of the cell, e.g. Li4Fe4P4O16")
     asked.add_argument("--compositions", type=Path, metavar="CSV", help="columns formula and, if wanted, count")
+    asked.add_argument(
+        "--templates",
+        type=Path,
+        metavar="SET",
+        help="crystal table: one crystal for each of its structures, which the model is shown",
+    )
+    asked.add_argument(
+        "--start", choices=("noise", "template"), help="where crystals with a template begin (default: noise)"
+    )
     asked.add_argument("--chemical-system", metavar="SYMBOLS", help="elements that should occur, e.g. Si-C")
     asked.add_argument(
         "--property",
@@ -67,6 +76,8 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
         "n": args.count,
         "composition": args.composition,
         "compositions": str(args.compositions) if args.compositions else None,
+        "templates": str(args.templates) if args.templates else None,
+        "start": args.start,
         "chemical_system": args.chemical_system,
         "properties": dict(args.property) if args.property else None,
         "guidance": args.guidance,

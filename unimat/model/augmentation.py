@@ -1,12 +1,13 @@
 """The same crystal written down otherwise: order of atoms, origin, names of the axes, orientation.
 
 All functions work on one batch of compact arrays, inside the jitted training step: `cell`, `slot` (B, A)
-integers, `coords` (B, A, 3), `lattice` (B, 6) as in `unimat.model.encoded`.
+integers, `coords` (B, A, 3), `lattice` (B, 6) as in `unimat.model.encoded`. A template, if there is one, takes part.
 """
 
 import jax
 import jax.numpy as jnp
 
+from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE
 from unimat.model.settings import TrainSettings
 
 Batch = dict[str, jax.Array]
@@ -45,7 +46,8 @@ def shuffled_slots(batch: Batch, n_cells: int, slots: int, *, only_occupied: boo
 def translated(batch: Batch, *, key: jax.Array) -> Batch:
     """Each crystal moved by a random fraction of its cell, atoms wrapped back into [0, 1)."""
     shift = jax.random.uniform(key, (len(batch["coords"]), 1, 3))
-    return {**batch, "coords": _wrapped(batch["coords"] + shift)}
+    names = ("coords", TEMPLATE_COORDS) if TEMPLATE_COORDS in batch else ("coords",)
+    return {**batch, **{name: _wrapped(batch[name] + shift) for name in names}}
 
 
 def permuted_axes(batch: Batch, *, key: jax.Array) -> Batch:
@@ -53,9 +55,14 @@ def permuted_axes(batch: Batch, *, key: jax.Array) -> Batch:
     which = jax.random.randint(key, (len(batch["coords"]),), 0, len(AXIS_ORDERS))
     order = jnp.array(AXIS_ORDERS)[which]
     sign = jnp.array(ORDER_SIGNS, jnp.float32)[which]
-    coords = jnp.take_along_axis(batch["coords"], order[:, None, :], axis=2)
-    lattice = jnp.take_along_axis(batch["lattice"], jnp.concatenate([order, order + 3], axis=1), axis=1)
-    return {**batch, "coords": _wrapped(coords * sign[:, None, None]), "lattice": lattice}
+    of_lattice = jnp.concatenate([order, order + 3], axis=1)
+    changed = dict(batch)
+    for name in ("coords", TEMPLATE_COORDS) if TEMPLATE_COORDS in batch else ("coords",):
+        coords = jnp.take_along_axis(batch[name], order[:, None, :], axis=2)
+        changed[name] = _wrapped(coords * sign[:, None, None])
+    for name in ("lattice", TEMPLATE_LATTICE) if TEMPLATE_LATTICE in batch else ("lattice",):
+        changed[name] = jnp.take_along_axis(batch[name], of_lattice, axis=1)
+    return changed
 
 
 def rotations(n: int, *, key: jax.Array) -> jax.Array:

@@ -86,7 +86,8 @@ def _encoded(
     split: str, parts: Iterable[CrystalTable], grid: Grid, settings: EncodeSettings, bar: Progress
 ) -> Iterator[tuple[CrystalTable, tuple[EncodedCrystals, list[Rejected]]]]:
     for table in parts:
-        yield table, encode_table(table, grid, settings.slots, settings.max_atoms, split, settings.properties)
+        known = (settings.properties, settings.templates)
+        yield table, encode_table(table, grid, settings.slots, settings.max_atoms, split, *known)
         bar.update(len(table))
 
 

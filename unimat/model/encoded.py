@@ -14,6 +14,7 @@ from unimat.periodic_table import Grid
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
+TEMPLATE_COORDS, TEMPLATE_LATTICE = "template_coords", "template_lattice"  # columns of tables, entries of batches
 SHARDS = "shards"  # the key of encoding.json that lists the files; see `unimat.model.shards`
 
 
@@ -98,6 +99,19 @@ class Encoding:
 
 
 @dataclasses.dataclass(frozen=True)
+class Templates:
+    """A known structure for each of m crystals of n atoms in all: the same atoms, each where it may be near.
+
+    Attributes:
+        coords: (n, 3) float32, fractional, in [0, 1); zeros of a crystal without a template.
+        lattice: (m, 6) float64, as of `EncodedCrystals`; NaN of a crystal without a template.
+    """
+
+    coords: np.ndarray
+    lattice: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class EncodedCrystals:
     """Compact arrays of m crystals with n atoms in all, crystal after crystal and without padding.
 
@@ -109,6 +123,7 @@ class EncodedCrystals:
         coords: (n, 3) float32, fractional, in [0, 1).
         lattice: (m, 6) float64, a b c in Å, α β γ in degrees; single precision would cost skewed cells 1e-5 Å.
         properties: by name, (m,) float32, or (m, k) of a vector; NaN where a crystal has no value.
+        templates: of a dataset whose crystals have them; None of any other.
     """
 
     material_ids: pa.StringArray
@@ -118,6 +133,7 @@ class EncodedCrystals:
     coords: np.ndarray
     lattice: np.ndarray
     properties: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    templates: Templates | None = None
 
     def __len__(self) -> int:
         return len(self.lattice)
@@ -133,7 +149,8 @@ class EncodedCrystals:
         ids, offsets = self.material_ids[start:stop], self.offsets[start : stop + 1] - first
         cell, slot, coords = (array[first:last] for array in (self.cell, self.slot, self.coords))
         properties = {name: values[start:stop] for name, values in self.properties.items()}
-        return EncodedCrystals(ids, offsets, cell, slot, coords, self.lattice[start:stop], properties)
+        templates = self.templates and Templates(self.templates.coords[first:last], self.templates.lattice[start:stop])
+        return EncodedCrystals(ids, offsets, cell, slot, coords, self.lattice[start:stop], properties, templates)
 
     def pad_into(self, batch: dict[str, np.ndarray], at: np.ndarray, rows: np.ndarray) -> None:
         """Put crystals `rows` (b,) on the rows `at` (b,) of a batch of `padding`."""
@@ -147,6 +164,9 @@ class EncodedCrystals:
         if self.properties:
             columns = [values[rows].reshape(len(rows), -1) for values in self.properties.values()]
             batch["properties"][at] = np.concatenate(columns, axis=1)
+        if self.templates is not None:
+            batch[TEMPLATE_COORDS][row, column] = self.templates.coords[atom]
+            batch[TEMPLATE_LATTICE][at] = self.templates.lattice[rows]
 
     @property
     def n_properties(self) -> int:
@@ -154,12 +174,13 @@ class EncodedCrystals:
         return sum(values.shape[1] if values.ndim > 1 else 1 for values in self.properties.values())
 
 
-def padding(n: int, width: int, n_properties: int = 0) -> dict[str, np.ndarray]:
+def padding(n: int, width: int, n_properties: int = 0, templates: bool = False) -> dict[str, np.ndarray]:
     """A batch of n crystals without atoms.
 
     `cell` (n, A) int16 is -1 where there is no atom; `slot` (n, A) int16, `coords` (n, A, 3) float32 and
     `lattice` (n, 6) float32 are zeros there. A is `width`. Of a dataset with properties it also has `properties`
-    (n, P) float32, NaN where there is no value.
+    (n, P) float32, NaN where there is no value; of one with templates `template_coords` (n, A, 3) and
+    `template_lattice` (n, 6) float32, NaN where there is none.
     """
     batch: dict[str, np.ndarray] = {
         "cell": np.full((n, width), -1, np.int16),
@@ -169,12 +190,16 @@ def padding(n: int, width: int, n_properties: int = 0) -> dict[str, np.ndarray]:
     }
     if n_properties:
         batch["properties"] = np.full((n, n_properties), np.nan, np.float32)
+    if templates:
+        batch[TEMPLATE_COORDS] = np.zeros((n, width, 3), np.float32)
+        batch[TEMPLATE_LATTICE] = np.full((n, 6), np.nan, np.float32)
     return batch
 
 
 def padded(crystals: EncodedCrystals, width: int) -> dict[str, np.ndarray]:
     """All of `crystals` as one batch."""
-    batch, rows = padding(len(crystals), width, crystals.n_properties), np.arange(len(crystals))
+    batch = padding(len(crystals), width, crystals.n_properties, crystals.templates is not None)
+    rows = np.arange(len(crystals))
     crystals.pad_into(batch, rows, rows)
     return batch
 
@@ -189,7 +214,13 @@ def concatenated(parts: Sequence[EncodedCrystals]) -> EncodedCrystals:
         np.concatenate([getattr(part, name) for part in parts]) for name in ("cell", "slot", "coords", "lattice")
     )
     properties = {name: np.concatenate([part.properties[name] for part in parts]) for name in parts[0].properties}
-    return EncodedCrystals(ids, offsets, cell, slot, coords, lattice, properties)
+    known = [part.templates for part in parts if part.templates is not None]
+    templates = None
+    if known:
+        templates = Templates(
+            *(np.concatenate([getattr(each, name) for each in known]) for name in ("coords", "lattice"))
+        )
+    return EncodedCrystals(ids, offsets, cell, slot, coords, lattice, properties, templates)
 
 
 def read_encoding(folder: str | Path) -> Encoding:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.errors import CrystalRejected, UserError
 from unimat.model import lattice as lattice_forms
-from unimat.model.encoded import EncodedCrystals, Encoding
+from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE, EncodedCrystals, Encoding, Templates
 from unimat.model.settings import EncodeSettings
 from unimat.periodic_table import SYMBOLS, Grid, grid_of_elements
 
@@ -40,6 +40,7 @@ def encode_table(
     max_atoms: int | None = None,
     source: str = "",
     properties: Sequence[str] = (),
+    templates: bool = False,
 ) -> tuple[EncodedCrystals, list[Rejected]]:
     """Compact arrays of a crystal table's rows, in their order, without those that cannot be encoded.
 
@@ -48,9 +49,11 @@ def encode_table(
         max_atoms: crystals of more atoms are rejected; None: no limit.
         source: written into the rejected rows.
         properties: columns of the table to take along.
+        templates: take the columns `template_lattice` and `template_coords` along.
 
     Raises:
-        UserError: on a property that the table does not have, or that is no number or vector.
+        UserError: on a property that the table does not have, or that is no number or vector; on templates that the
+            table does not have, or that do not have its crystals' numbers of atoms.
     """
     ids, n_atoms, matrices = table.arrow.column("material_id").combine_chunks(), table.n_atoms, table.lattices
     cells = _cells(table.flat_atomic_numbers, grid)
@@ -60,6 +63,7 @@ def encode_table(
     keep = np.ones(len(table), bool)
     keep[list(rejected)] = False
     chosen, matrices = keep[crystal], matrices[keep]
+    known = templates_of(table) if templates else None
     encoded = EncodedCrystals(
         pc.filter(ids, pa.array(keep)),
         np.concatenate([[0], np.cumsum(n_atoms[keep])]),
@@ -68,6 +72,7 @@ def encode_table(
         _wrapped(table.flat_frac_coords[chosen], np.repeat(_handedness(matrices), n_atoms[keep])),
         lattice_forms.to_parameters(matrices),
         {name: property_values(table, name)[keep] for name in properties},
+        known and Templates(known.coords[chosen], known.lattice[keep]),
     )
     return encoded, [Rejected(ids[i].as_py(), source, r.reason, r.detail) for i, r in sorted(rejected.items())]
 
@@ -91,6 +96,41 @@ def property_values(table: CrystalTable, name: str) -> np.ndarray:
             "length"
         ) from error
     return np.where(np.isfinite(values), values, np.float32(np.nan))
+
+
+def templates_of(table: CrystalTable) -> Templates:
+    """Templates of the crystals of a table, in its columns `template_lattice` (nine numbers, Å) and `template_coords`.
+
+    Raises:
+        UserError: if a column is missing, or a template has another number of atoms than its crystal.
+    """
+    values = []
+    for name, sizes in ((TEMPLATE_LATTICE, np.full(len(table), 9)), (TEMPLATE_COORDS, 3 * table.n_atoms)):
+        table.column(name)  # names those that there are
+        column = table.arrow.column(name).combine_chunks().cast(pa.list_(pa.float64()))
+        given = np.asarray(column.is_valid())
+        found = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
+        for row in np.flatnonzero(given & (found != sizes)).tolist():
+            raise UserError(
+                f"{name} of {table.material_ids[row]}: {found[row]} numbers in place of {sizes[row]}; a template has "
+                "the atoms of its crystal, in the same order"
+            )
+        filled = np.full(sizes.sum(), np.nan)
+        filled[np.repeat(given, sizes)] = column.drop_null().flatten().to_numpy(zero_copy_only=False)
+        values.append(filled.reshape(-1, 3))
+    matrices = values[0].reshape(-1, 3, 3)
+    finite: np.ndarray = np.asarray(np.isfinite(values[1]).all(1))
+    known: np.ndarray = np.isfinite(matrices).all((1, 2)) & (np.bincount(_crystals(table), ~finite, len(table)) == 0)
+    lattice = np.full((len(table), 6), np.nan)
+    lattice[known] = lattice_forms.to_parameters(matrices[known])
+    # Turned round where the crystal's axes are, so that both stay in one setting.
+    coords = np.where(finite[:, None], values[1], 0.0)
+    return Templates(_wrapped(coords, np.repeat(_handedness(table.lattices), table.n_atoms)), lattice)
+
+
+def _crystals(table: CrystalTable) -> np.ndarray:
+    """(n,) row of each atom."""
+    return np.repeat(np.arange(len(table)), table.n_atoms)
 
 
 def _vectors(column: pa.Array) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from unimat.errors import UserError
 from unimat.model.checkpoints import read_description, read_model
@@ -18,6 +19,7 @@ from unimat.model.train_state import TrainState
 from unimat.settings import as_dict, differences, given, load_settings
 
 SAME = ("grid_rows", "grid_columns", "coordinates", "lattice_lengths")  # of two encodings
+SAMPLING = ("sample", "sample_of_composition", "sample_of_template")
 SECTION_KEYS = {"grid_rows": "rows", "grid_columns": "columns"}
 
 
@@ -36,11 +38,20 @@ class Start:
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def state(self, fresh: TrainState) -> TrainState:
-        """`fresh` with the initial model's parameters, placed as its own are; no two arrays share memory."""
+        """`fresh` with the initial model's parameters, placed as its own are; no two arrays share memory.
+
+        Parameters that the initial model does not have stay fresh: those of templates, which begin at zero.
+        """
         if self.params is None:
             return fresh
-        new = {name: jax.tree.map(_placed, self.params, getattr(fresh, name)) for name in ("params", "ema_params")}
+        new = {name: _merged(flatten_dict(self.params), getattr(fresh, name)) for name in ("params", "ema_params")}
         return fresh.replace(**new)  # type: ignore[attr-defined]
+
+
+def _merged(known: dict[tuple[str, ...], Any], fresh: Params) -> Params:
+    return unflatten_dict(
+        {name: _placed(known[name], like) if name in known else like for name, like in flatten_dict(fresh).items()}
+    )
 
 
 def _placed(value: Any, like: jax.Array) -> jax.Array:
@@ -61,6 +72,7 @@ def start_of(settings: TrainSettings, model_settings: ModelSettings, encoding: E
     path = model_file(settings.initial)
     model = read_model(path)
     ours, theirs = (_binding(as_dict(each)) for each in (model_settings, model.settings))
+    theirs["templates"] |= ours["templates"]  # a model learns of templates without being another one
     if unlike := differences(ours, theirs, "model."):
         _refuse(settings.initial, unlike, "give the model its settings")
     if unlike := unlike_encodings(encoding, model.encoding):
@@ -70,7 +82,7 @@ def start_of(settings: TrainSettings, model_settings: ModelSettings, encoding: E
 
 def _about(source: str, path: Path, description: dict[str, Any]) -> dict[str, Any]:
     known = lineage(path, description)
-    sampling: dict[str, Any] = {key: known[key] for key in ("sample", "sample_of_composition") if key in known}
+    sampling: dict[str, Any] = {key: known[key] for key in SAMPLING if key in known}
     return {"initial": initial_of(source, path, description), **sampling}
 
 

@@ -15,7 +15,7 @@ from unimat.files import read_json
 from unimat.model.pretrained import CARD_FORMAT, card_beside
 
 MEMBER = "description.npy"  # of the archive that a model.npz is
-KEYS = ("pretrained", "licence", "dataset", "sample", "sample_of_composition", "initial")
+KEYS = ("pretrained", "licence", "dataset", "sample", "sample_of_composition", "sample_of_template", "initial")
 OF_DATASET = ("name", "title", "licence", "citation", "source")
 # Settings that say how a model is best sampled; the others say what somebody wants of it.
 HOW = ("steps", "gamma", "clip", "sampler", "churn", "churn_noise", "anti_annealing")
@@ -30,6 +30,7 @@ def of_card(card: Mapping[str, Any]) -> dict[str, Any]:
         "dataset": card.get("data"),
         "sample": settings.get("sample"),
         "sample_of_composition": settings.get("sample_of_composition"),
+        "sample_of_template": settings.get("sample_of_template"),
         "initial": card.get("initial"),
     }
     return {key: value for key, value in found.items() if value}
@@ -90,6 +91,10 @@ def sampling_of(about: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     """
     chosen = dict(about.get("sample") or {})
     if given.get("composition") or given.get("compositions"):
+        chosen |= about.get("sample_of_composition") or {}
+    if given.get("templates") and given.get("start") == "template":
+        chosen |= about.get("sample_of_template") or {}
+    elif given.get("templates"):
         chosen |= about.get("sample_of_composition") or {}
     if given.get("sampler") not in (None, chosen.get("sampler")):
         return {}

@@ -10,10 +10,10 @@ from flax import linen as nn
 
 from unimat.errors import UserError
 from unimat.model.channels import channel_map
-from unimat.model.compact.names import CELLS
+from unimat.model.compact.names import CELLS, TEMPLATE
 from unimat.model.compact.network import CompactNetwork
 from unimat.model.conditions import condition_shapes
-from unimat.model.encoded import Encoding
+from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE, Encoding
 from unimat.model.settings import CRYSTAL_CONDITIONS, ModelSettings
 from unimat.model.tensors import State
 from unimat.model.unet import UNet
@@ -104,6 +104,8 @@ def build(settings: ModelSettings, encoding: Encoding) -> Network:
     coords: tuple[int, ...] = (encoding.max_atoms, 3)
     if settings.network == "compact":
         conditions = {CELLS: (encoding.max_atoms,), **conditions}
+        if settings.templates:
+            conditions |= {TEMPLATE: (2,), TEMPLATE_COORDS: coords, TEMPLATE_LATTICE: (encoding.lattice_size,)}
     else:
         coords = (*encoding.tensor_shape, channel_map(settings).n_channels)
     return Network(module, {"coords": coords, "lattice": (encoding.lattice_size,)}, conditions)

@@ -16,7 +16,7 @@ from unimat.model.settings import SampleSettings
 from unimat.outputs import whole_folder
 
 POINTS = 200  # of a learning curve
-SAMPLING = ("sample", "sample_of_composition")
+SAMPLING = ("sample", "sample_of_composition", "sample_of_template")
 NAME = r"[a-z][a-z0-9_]*"
 ABOUT_DATA = ("name", "title", "licence", "citation", "source", "crystals", "complete", "completeness")
 ABOUT_TRAINING = ("steps", "n_parameters", "n_train", "n_val", "final", "settings", "versions", "speed")
@@ -44,9 +44,9 @@ def publish(
         training: training.json, for the time that it took; the model says the rest.
         result: a reproduction result, or any mapping with some of its keys (`generation`, `prediction`, ...).
         failures: known ones in words, beside those that the counts tell.
-        sampling: settings with which the model is sampled where nobody says otherwise, `sample` and, for given
-            compositions, `sample_of_composition`; None takes those of the crystals that `result` judges, or of the
-            model that its training began with.
+        sampling: settings with which the model is sampled where nobody says otherwise: `sample`, for given
+            compositions `sample_of_composition`, from a template `sample_of_template`; None takes those of the
+            crystals that `result` judges, or of the model that its training began with.
         check: crystals to draw with the model and with the published file, for the card to say how far they lie apart.
         force: as `whole_folder`.
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 
+from unimat import crystal_table
 from unimat.checked_csv import rows_of
 from unimat.errors import UserError
 from unimat.model.checkpoints import Model
@@ -22,13 +23,15 @@ from unimat.model.conditions import (
     first_slots,
     property_condition,
 )
-from unimat.model.encoded import Encoding
+from unimat.model.encoded import EncodedCrystals, Encoding
+from unimat.model.encoding import encode_table
 from unimat.model.formula import Counts, chemical_system, parsed, system_name
 from unimat.model.settings import CRYSTAL_CONDITIONS, SampleSettings
 from unimat.periodic_table import SYMBOLS
 
 logger = logging.getLogger("unimat.sample")
 
+TEMPLATE_ID = "template_id"  # column of a set: the row of `sample.templates` that a crystal was made from
 UNUSUAL = 4.0  # standard deviations of the training split beyond which a value is told to be unusual
 
 
@@ -40,11 +43,14 @@ class Requests:
         formulas: of each crystal in turn, as (formula, crystals); one (None, n) without compositions.
         system: atomic numbers that should occur; None: not asked for.
         properties: (k,) value by name, in the unit of the dataset.
+        templates: of each crystal in turn; None: of none. template_ids: their names.
     """
 
     formulas: tuple[tuple[str | None, int], ...]
     system: tuple[int, ...] | None = None
     properties: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    templates: EncodedCrystals | None = None
+    template_ids: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return sum(count for _, count in self.formulas)
@@ -74,12 +80,16 @@ class Requests:
         described = {"description": "what the crystal was asked to be"}
         texts = {"composition": "requested_composition", "elements": "requested_chemical_system"}
         names = [pa.field(texts[name], pa.string(), metadata=described) for name in texts if name in self.conditions]
+        if self.templates is not None:
+            names.append(pa.field(TEMPLATE_ID, pa.string(), metadata={"description": "the template's material_id"}))
         kinds = {name: pa.float64() if len(v) == 1 else pa.list_(pa.float64()) for name, v in self.properties.items()}
         return names + [pa.field(f"requested_{name}", kind, metadata=described) for name, kind in kinds.items()]
 
     def row(self, index: int) -> dict[str, Any]:
         """Values of `fields` for crystal `index`."""
         asked: dict[str, Any] = {f"requested_{k}": v[0] if len(v) == 1 else list(v) for k, v in self.properties.items()}
+        if self.templates is not None:
+            asked[TEMPLATE_ID] = self.template_ids[index]
         if self.system is not None:
             asked["requested_chemical_system"] = system_name(self.system)
         return asked | {"requested_composition": self.formula(index)}
@@ -94,7 +104,10 @@ def requests_of(settings: SampleSettings, model: Model) -> Requests:
     """
     system = None if settings.chemical_system is None else chemical_system(settings.chemical_system)
     values = {name: v if isinstance(v, tuple) else (v,) for name, v in settings.properties.items()}
-    requests = Requests(tuple(_formulas(settings)), system, values)
+    if settings.templates is None:
+        requests = Requests(tuple(_formulas(settings)), system, values)
+    else:
+        requests = _of_templates(settings.templates, model, system, values)
     for name in requests.conditions:
         _demand_condition(name, model)
     for formula, _ in requests.formulas if "composition" in requests.conditions else ():
@@ -106,6 +119,29 @@ def requests_of(settings: SampleSettings, model: Model) -> Requests:
         _check_value(name, value, model.encoding)
     _check_settings(settings, requests, model)
     return requests
+
+
+def _of_templates(path: str, model: Model, system: tuple[int, ...] | None, values: Any) -> Requests:
+    """Requests of the compositions of the crystals of a table, which are their templates."""
+    if not model.settings.templates:
+        raise UserError("templates: the model knows none; give one that was trained with model.templates true")
+    table = crystal_table.read(path)
+    if not len(table):
+        raise UserError(f"templates: {path} holds no crystal")
+    crystals, rejected = encode_table(table, model.encoding.grid, source=path)
+    if rejected:
+        first = rejected[0]
+        raise UserError(
+            f"templates: {len(rejected)} of {path} cannot be used, the first {first.material_id}: {first.detail}"
+        )
+    ends = table.atom_offsets[1:-1]
+    formulas = tuple((_formula(numbers), 1) for numbers in np.split(table.flat_atomic_numbers, ends))
+    return Requests(formulas, system, values, crystals, tuple(table.material_ids))
+
+
+def _formula(atomic_numbers: np.ndarray) -> str:
+    numbers, counts = np.unique(atomic_numbers, return_counts=True)
+    return "".join(f"{SYMBOLS[z - 1]}{n}" for z, n in zip(numbers.tolist(), counts.tolist(), strict=True))
 
 
 def _formulas(settings: SampleSettings) -> list[tuple[str | None, int]]:

@@ -27,6 +27,7 @@ from unimat.model.obedience import obedience, obeyed
 from unimat.model.requests import Requests, requested_slots, requests_of
 from unimat.model.sampling import batch_size, batches_of, denoised_batches
 from unimat.model.settings import SampleSettings
+from unimat.model.shards import ContentHash
 from unimat.model.tensors import Decoded
 from unimat.outputs import new_folder, refuse_replacing, whole_folder
 from unimat.periodic_table import SYMBOLS
@@ -149,9 +150,19 @@ def fingerprint(model: Model, settings: SampleSettings, requests: Requests, size
     digest = hashlib.sha256()
     asked = [requests.formulas, requests.system, dict(requests.properties)]
     chosen = as_dict(settings)
+    known = as_dict(model.settings)
+    if not model.settings.templates:
+        del known["templates"]
+    if requests.templates is None:  # sets of before there were any are what they were
+        for name in ("templates", "start", "template_jitter", "keep_symmetry"):
+            del chosen[name]
+    else:
+        content = ContentHash()
+        content.update(requests.templates)
+        chosen["templates"] = content.hexdigest()
     if size is None:  # the same crystals in batches of another size, or asked for by a copy of the list
         del chosen["batch_size"], chosen["compositions"]
-    about = [chosen, size, asked, as_dict(model.settings), model.encoding.to_json()]
+    about = [chosen, size, asked, known, model.encoding.to_json()]
     digest.update(json.dumps(about, sort_keys=True).encode())
     for path, value in jax.tree_util.tree_leaves_with_path(model.params):
         digest.update(jax.tree_util.keystr(path).encode())

@@ -46,6 +46,8 @@ class EncodeSettings:
         properties: columns of numbers (or of vectors of one length) of the crystal tables that a model may be
             conditioned on.
         max_rejected: share of the training split that may be rejected; more is a mistake more often than not.
+        templates: take along the columns `template_lattice` and `template_coords` of the crystal tables: a known
+            structure for each crystal, aligned with it atom by atom.
     """
 
     elements: tuple[str, ...] | None = None
@@ -57,6 +59,7 @@ class EncodeSettings:
     lattice_lengths: Literal["log", "per_atom", "volume", "raw"] = "log"
     properties: tuple[str, ...] = ()
     max_rejected: float = 0.5
+    templates: bool = False
 
     def __post_init__(self) -> None:
         _within(self, 0, 1, "max_rejected")
@@ -113,6 +116,7 @@ class ModelSettings:
         pair_features: what `compact` sees of two atoms: `distances`, of nearest images, or also `vectors`, of all.
         distance_features: Gaussians of distances among these.
         occupancy_channels: width of the model of compositions inside `compact`.
+        templates: `compact` can be shown a template: a structure of the same atoms that may be near to the crystal.
     """
 
     network: Literal["unet", "compact"] = "unet"
@@ -145,6 +149,7 @@ class ModelSettings:
     pair_features: Literal["distances", "vectors"] = "distances"
     distance_features: int = 16
     occupancy_channels: int = 128
+    templates: bool = False
 
     def __post_init__(self) -> None:
         _distinct(self, "conditions")
@@ -160,6 +165,8 @@ class ModelSettings:
             raise ValueError(f"log_snr_min {self.log_snr_min} must lie below log_snr_max {self.log_snr_max}")
         if self.fourier_features and self.coordinate_form != "raw":
             raise ValueError("fourier_features are for coordinate_form raw; circle has its own")
+        if self.templates and self.network != "compact":
+            raise ValueError(f"templates are for network compact, found network {self.network!r}")
         if self.network == "compact" and self.channels % self.head_dim:
             raise ValueError(
                 f"channels {self.channels} cannot be shared out among heads of head_dim {self.head_dim}; "
@@ -197,6 +204,9 @@ class TrainSettings:
             occupancy_orders: orders of the elements of each crystal that it learns from in one step.
         pairing: of the noise and the data of a `compact` network: `random`, or `nearest`: atoms of an element go to the
             positions that are nearest (optimal assignment), and the origin is where they then move least.
+        template_dropout: share of the crystals with a template that are not shown it (`model.templates`).
+        template_start: share of those that are shown it whose path starts from the template in place of noise.
+        template_jitter: deviation of such a start from its template, in cells and in units of the lattice vector.
         fsdp: devices over which parameters and optimizer state are sharded; the rest of the mesh is data.
         tensorboard: write event files beside history.csv.
         log_every, validate_every, checkpoint_every: steps between rows of history.csv, validations, checkpoints.
@@ -232,6 +242,9 @@ class TrainSettings:
     occupancy_rate: float = 1.0
     occupancy_orders: int = 1
     pairing: Literal["random", "nearest"] = "random"
+    template_dropout: float = 0.3
+    template_start: float = 0.5
+    template_jitter: float = 0.02
     fsdp: int = 1
     tensorboard: bool = False
     log_every: int = 100
@@ -246,6 +259,7 @@ class TrainSettings:
         _positive(self, "lattice_weight", "null_weight", "validation_crystals", "min_snr_gamma", "noise_std", "fsdp")
         _positive(self, "occupancy_rate", "occupancy_orders")
         _within(self, 0, 0.95, "condition_dropout")
+        _within(self, 0, 1, "template_dropout", "template_start", "template_jitter")
         _within(self, 0, 1, "beta1", "beta2", "ema_decay")
         _within(self, 0, self.steps, "warmup_steps")
 
@@ -274,6 +288,12 @@ class SampleSettings:
         n_atoms: number of atoms of the compositions that a compact network draws; None: as in its dataset.
         anti_annealing: `euler` alone: atoms move 1 + s * t times as far at time t as the flow says, for this s
             (arXiv:2412.11693 found 5 best): they settle where they are most probable.
+        templates: crystal table of structures to start from or to look at, one crystal for each of them, in their order
+            (of a model with `model.templates`); in place of `compositions`.
+        start: where the path of a crystal with a template begins: at `noise`, so that it may end far from it, or at the
+            `template`, which it refines.
+        template_jitter: deviation of a start at the template, in cells and in units of the lattice vector; 0: none.
+        keep_symmetry: a crystal that starts at its template keeps the template's space group.
         mask_slots: hold every slot outside the requested composition null and read every slot inside as an
             atom; for models trained with `shuffle_slots` other than `all`.
     """
@@ -294,11 +314,19 @@ class SampleSettings:
     properties: dict[str, float | tuple[float, ...]] = dataclasses.field(default_factory=dict)
     n_atoms: int | None = None
     anti_annealing: float = 5.0
+    templates: str | None = None
+    start: Literal["noise", "template"] = "noise"
+    template_jitter: float = 0.0
+    keep_symmetry: bool = True
     mask_slots: bool = False
 
     def __post_init__(self) -> None:
         _positive(self, "n", "steps", "batch_size", "churn_noise")
-        _within(self, 0, 1, "gamma")
+        _within(self, 0, 1, "gamma", "template_jitter")
+        if self.templates is None and (self.start == "template" or self.template_jitter):
+            raise ValueError("start template and template_jitter need templates, the table to start from")
+        if self.templates is not None and (self.composition, self.compositions, self.n_atoms) != (None, None, None):
+            raise ValueError("templates say what to make; leave composition, compositions and n_atoms out")
         _within(self, 0, 1000, "churn", "guidance", "anti_annealing")
         if self.n_atoms is not None:
             _positive(self, "n_atoms")

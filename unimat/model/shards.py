@@ -15,7 +15,15 @@ import pyarrow as pa
 
 from unimat.errors import UserError
 from unimat.files import read_json, sha256, whole_file
-from unimat.model.encoded import SHARDS, EncodedCrystals, concatenated, padding
+from unimat.model.encoded import (
+    SHARDS,
+    TEMPLATE_COORDS,
+    TEMPLATE_LATTICE,
+    EncodedCrystals,
+    Templates,
+    concatenated,
+    padding,
+)
 from unimat.settings import load_settings
 
 SHARD_ROWS = 131_072  # crystals; some 30 MB of MP-20's kind. Smaller ones make batches of 2.2 million slower to gather
@@ -96,6 +104,7 @@ class ContentHash:
     def __init__(self) -> None:
         self._columns = [hashlib.sha256() for _ in range(6)]
         self._properties: dict[str, Any] = {}
+        self._templates: list[Any] = []
 
     def update(self, crystals: EncodedCrystals) -> None:
         columns = (
@@ -111,10 +120,16 @@ class ContentHash:
         for name, values in crystals.properties.items():
             digest = self._properties.setdefault(name, hashlib.sha256(name.encode()))
             digest.update(np.ascontiguousarray(values.astype("<f4")).data)
+        if crystals.templates is not None:
+            self._templates = self._templates or [hashlib.sha256(b"templates"), hashlib.sha256()]
+            for digest, values in zip(
+                self._templates, (crystals.templates.coords.astype("<f4"), crystals.templates.lattice), strict=True
+            ):
+                digest.update(np.ascontiguousarray(values).data)
 
     def hexdigest(self) -> str:
         return hashlib.sha256(
-            b"".join(digest.digest() for digest in (*self._columns, *self._properties.values()))
+            b"".join(digest.digest() for digest in (*self._columns, *self._properties.values(), *self._templates))
         ).hexdigest()
 
 
@@ -134,6 +149,12 @@ def write_shard(crystals: EncodedCrystals, path: Path) -> int:
         columns[PROPERTY + name] = (
             flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
         )
+    if crystals.templates is not None:
+        flat = pa.array(crystals.templates.coords.astype(np.float32).ravel())
+        triples = pa.FixedSizeListArray.from_arrays(flat, 3)
+        columns[TEMPLATE_COORDS] = pa.ListArray.from_arrays(pa.array(crystals.offsets, pa.int32()), triples)
+        lattice = pa.array(crystals.templates.lattice.ravel())
+        columns[TEMPLATE_LATTICE] = pa.FixedSizeListArray.from_arrays(lattice, 6)
     batch = pa.record_batch(columns)
     with whole_file(path) as unfinished, pa.ipc.new_file(str(unfinished), batch.schema) as writer:
         writer.write_batch(batch)
@@ -176,7 +197,15 @@ def _views(batch: pa.RecordBatch) -> EncodedCrystals:
             for name in batch.schema.names
             if name.startswith(PROPERTY)
         },
+        _templates(batch),
     )
+
+
+def _templates(batch: pa.RecordBatch) -> Templates | None:
+    if TEMPLATE_COORDS not in batch.schema.names:
+        return None
+    coords, lattice = batch.column(TEMPLATE_COORDS).values.values, batch.column(TEMPLATE_LATTICE).values
+    return Templates(coords.to_numpy().reshape(-1, 3), lattice.to_numpy().reshape(-1, 6))
 
 
 def _values(column: pa.Array) -> np.ndarray:
@@ -203,9 +232,15 @@ class EncodedSplit:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
+    @property
+    def has_templates(self) -> bool:
+        """Whether crystals of this split have templates."""
+        return any(shard.templates is not None for shard in self.shards)
+
     def batch(self, rows: np.ndarray, width: int) -> dict[str, np.ndarray]:
         """Crystals `rows` (b,) of the split, padded to `width` atoms; see `encoded.padding`."""
-        batch = padding(len(rows), width, self.shards[0].n_properties if self.shards else 0)
+        first = self.shards[0] if self.shards else None
+        batch = padding(len(rows), width, first.n_properties if first else 0, self.has_templates)
         which = np.searchsorted(self._starts, rows, side="right") - 1
         for index in np.unique(which).tolist():
             at = np.flatnonzero(which == index)

@@ -24,7 +24,7 @@ from unimat.model.augmentation import Batch, augmented, rotations
 from unimat.model.channels import channel_map
 from unimat.model.checkpoints import versions, write_model
 from unimat.model.compact import flow
-from unimat.model.compact.names import OCCUPANCY
+from unimat.model.compact.names import OCCUPANCY, TEMPLATE_LAYER
 from unimat.model.compact.occupancy import with_sizes
 from unimat.model.conditions import training_conditions
 from unimat.model.diffusion import prediction_of
@@ -67,6 +67,15 @@ def refuse_larger_batch(batch_size: int, n_crystals: int) -> None:
         )
 
 
+def refuse_without_templates(settings: ModelSettings, split: EncodedSplit, encoded: Path) -> None:
+    """Raise UserError if a network is to learn of templates that its dataset does not have."""
+    if settings.templates and not split.has_templates:
+        raise UserError(
+            f"model.templates is true, and the crystals of {encoded} have no templates; encode tables that have them "
+            "with encode.templates true"
+        )
+
+
 def train(
     encoded: str | Path,
     model_settings: ModelSettings,
@@ -100,6 +109,8 @@ def train(
     encoding = start.encoding
     splits = {name: EncodedSplit(encoded, name) for name in ("train", "val")}
     refuse_larger_batch(settings.batch_size, len(splits["train"]))
+    if start.params is None or TEMPLATE_LAYER not in start.params:  # a model that knows them may learn without
+        refuse_without_templates(model_settings, splits["train"], encoded)
     data = {name: split.content for name, split in splits.items()}
     network = networks.build(model_settings, encoding)
     sizes = Sizes.of(splits["train"]) if model_settings.network == "compact" else None

@@ -17,6 +17,7 @@ from unimat.model.compact.names import CELLS, OCCUPANCY
 from unimat.model.compact.network import occupancy_of
 from unimat.model.compact.occupancy import negative_log_likelihood
 from unimat.model.compact.pairing import nearest
+from unimat.model.compact.templates import Bridge, drawn_bridge
 from unimat.model.compact.torus import without_mean, wrapped
 from unimat.model.conditions import training_conditions
 from unimat.model.diffusion import BANDS
@@ -32,6 +33,7 @@ TRIVIAL = 1 / 12
 # The model of compositions has parameters of its own, which Adam moves alike whatever this is; small, so that its
 # gradient has little part in the norm that is clipped.
 OCCUPANCY_WEIGHT = 0.1
+TEMPLATE_STREAM = 2**31 - 2  # folded in, so that the streams above are what they are without templates
 
 
 def log_snr_of(t: jax.Array) -> jax.Array:
@@ -80,8 +82,12 @@ def make_loss(
             batch, no_slots, encoding, model_settings, settings, key=keys["conditions"], train=train
         )
         rngs = {"dropout": keys["dropout"]}
+        bridge = None
+        if model_settings.templates:
+            own = jax.random.fold_in(key, TEMPLATE_STREAM)
+            bridge = drawn_bridge(batch, encoding, settings, train, key=own)
         squared, t = squared_errors(
-            network, params, batch, encoding, {**shown, CELLS: cells}, train, rngs, settings, key=keys["path"]
+            network, params, batch, encoding, {**shown, CELLS: cells}, train, rngs, settings, bridge, key=keys["path"]
         )
         ordered = jnp.tile(cells, (settings.occupancy_orders, 1))  # each row draws an order of its own
         nll = negative_log_likelihood(occupancy, params[OCCUPANCY], ordered, train, keys["occupancy"]).mean()
@@ -99,23 +105,38 @@ def squared_errors(
     train: bool,
     rngs: dict[str, jax.Array],
     settings: TrainSettings,
+    bridge: Bridge | None = None,
     *,
     key: jax.Array,
 ) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Mean squared errors (B,) of velocities, `coords` in units of `TRIVIAL` and `lattice`, and the times (B,)."""
+    """Mean squared errors (B,) of velocities, `coords` in units of `TRIVIAL` and `lattice`, and the times (B,).
+
+    Args:
+        bridge: what a network that can be shown templates is shown of them; see `unimat.model.compact.templates`.
+    """
     time_key, base_key = jax.random.split(key)
     present = conditions[CELLS] >= 0
     coords, lattice = coordinates_of(batch, encoding, None)
     t = times(len(coords), settings, key=time_key)
     start = base(coords.shape, lattice.shape[-1], key=base_key)
-    if settings.pairing == "nearest":
-        coords = nearest(start["coords"], coords, conditions[CELLS])
-    noisy, velocity = path(start, {"coords": coords, "lattice": lattice}, present, t)
+    if bridge is not None:
+        t = bridge.times(t)
+        noisy, velocity, told = bridge.path(
+            start, {"coords": coords, "lattice": lattice}, conditions[CELLS], settings, t
+        )
+        conditions = {**conditions, **told}
+    else:
+        if settings.pairing == "nearest":
+            coords = nearest(start["coords"], coords, conditions[CELLS])
+        noisy, velocity = path(start, {"coords": coords, "lattice": lattice}, present, t)
     predicted = network.apply(params, noisy, log_snr_of(t), conditions, train=train, rngs=rngs)
     error = jax.tree.map(lambda p, v: (p - v) ** 2, predicted, velocity)
     atoms = jnp.maximum(present.sum(1), 1)
     in_coords = (error["coords"] * present[..., None]).sum((1, 2)) / (3 * atoms * TRIVIAL)
-    return {"coords": in_coords, "lattice": error["lattice"].mean(-1)}, t
+    squared = {"coords": in_coords, "lattice": error["lattice"].mean(-1)}
+    if bridge is not None:
+        squared = bridge.weighted(squared, velocity, present)
+    return squared, t
 
 
 def reported(

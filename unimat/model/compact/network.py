@@ -12,11 +12,17 @@ from unimat.model import lattice as lattice_forms
 from unimat.model.blocks import fan_in, zeros
 from unimat.model.compact.attention import TorusAttention
 from unimat.model.compact.geometry import distances_of, matrices_of, phases_of, radial_features, vector_features
-from unimat.model.compact.names import CELLS, OCCUPANCY
+from unimat.model.compact.names import CELLS, OCCUPANCY, TEMPLATE, TEMPLATE_LAYER
 from unimat.model.compact.occupancy import Occupancy
+from unimat.model.compact.torus import wrapped
 from unimat.model.embeddings import ConditionEmbedding, NoiseLevel
+from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE
 from unimat.model.settings import ModelSettings
 from unimat.model.tensors import State
+
+LATEST = 0.95  # time beyond which what leads to the template is not hurried any more
+TEMPLATE_WIDTH = 64  # of what is made of a template's lattice
+TEMPLATES = (TEMPLATE, TEMPLATE_COORDS, TEMPLATE_LATTICE)
 
 
 class CellEmbedding(nn.Module):
@@ -53,13 +59,19 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, c: jax.Array, phases: jax.Array, distances: jax.Array, present: jax.Array
+        self,
+        x: jax.Array,
+        c: jax.Array,
+        phases: jax.Array,
+        distances: jax.Array,
+        present: jax.Array,
+        template: jax.Array | None,
     ) -> tuple[jax.Array, None]:
         b, n, width = x.shape
         film = nn.Dense(6 * width, kernel_init=zeros, dtype=self.dtype, name="film")(nn.swish(c))
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = jnp.split(film[:, None], 6, axis=-1)
         attention = TorusAttention(self.head_dim, self.dtype, name="attention")
-        mixed = attention(_normal(x) * (1 + scale_a) + shift_a, phases, distances, present)
+        mixed = attention(_normal(x) * (1 + scale_a) + shift_a, phases, distances, present, template)
         x = x + (1 + gate_a) * self._dropped(mixed)
         hidden = nn.Dense(4 * width, kernel_init=fan_in, dtype=self.dtype, name="in")
         out = nn.Dense(width, kernel_init=fan_in, dtype=self.dtype, name="out")
@@ -97,7 +109,9 @@ class CompactNetwork(nn.Module):
 
         Args:
             log_snr: (B,), of the path at this time.
-            conditions: `cells` (B, A) int, -1 where there is no atom; (B, k) of properties, which modulate each block.
+            conditions: `cells` (B, A) int, -1 where there is no atom; (B, k) of properties, which modulate each block;
+                of a network that can be shown templates `template` (B, 2), `template_coords` (B, A, 3) and
+                `template_lattice` (B, 6), standardised. What is made of these begins at zero.
         """
         s, dtype = self.settings, jnp.dtype(self.settings.compute_dtype)
         cells = conditions[CELLS]
@@ -112,9 +126,17 @@ class CompactNetwork(nn.Module):
         c = self._modulation(noisy["lattice"], log_snr, pooled, atoms, conditions).astype(dtype)
         phases, distances = self._geometry(noisy, atoms, dtype)
         x = nn.Dense(s.channels, kernel_init=fan_in, dtype=dtype, name="first")(embedded)
-        x, _ = self._blocks(train)(x, c, phases, distances, present)
+        template = None
+        if s.templates:
+            given = conditions[TEMPLATE][:, None, :1]
+            x = x + self._towards(noisy["coords"], conditions).astype(dtype)
+            known = {"coords": conditions[TEMPLATE_COORDS], "lattice": conditions[TEMPLATE_LATTICE]}
+            template = self._geometry(known, atoms, dtype)[1] * given[..., None].astype(dtype)
+        x, _ = self._blocks(train)(x, c, phases, distances, present, template)
         x = _normal(x.astype(jnp.float32)) * present[..., None]
         coords = nn.Dense(3, kernel_init=zeros, name="coords")(x) * present[..., None]
+        if s.templates:
+            coords = coords + self._on_the_way(x, c, noisy["coords"], log_snr, conditions) * present[..., None]
         coords = (coords - coords.sum(1, keepdims=True) / jnp.maximum(atoms, 1.0)[..., None]) * present[..., None]
         told = jnp.concatenate([x.sum(1) / jnp.maximum(atoms, 1.0), c.astype(jnp.float32)], axis=-1)
         hidden = nn.swish(nn.Dense(s.channels, kernel_init=fan_in, name="lattice_in")(told))
@@ -133,6 +155,31 @@ class CompactNetwork(nn.Module):
         )
         return scan(s.head_dim, s.dropout, train, jnp.dtype(s.compute_dtype), name="blocks")
 
+    def _towards(self, coords: jax.Array, conditions: Mapping[str, jax.Array]) -> jax.Array:
+        """(B, A, channels) of where the template's atoms lie from the noisy ones."""
+        there = phases_of(wrapped(conditions[TEMPLATE_COORDS] - coords), self.settings.harmonics)
+        flat = jax.lax.stop_gradient(there).reshape(*coords.shape[:2], -1) * conditions[TEMPLATE][:, None, :1]
+        layer = nn.Dense(self.settings.channels, use_bias=False, kernel_init=zeros, name=TEMPLATE_LAYER)
+        return layer(flat)
+
+    def _on_the_way(
+        self, x: jax.Array, c: jax.Array, coords: jax.Array, log_snr: jax.Array, conditions: Mapping[str, jax.Array]
+    ) -> jax.Array:
+        """(B, A, 3) the velocity that leads to the template in what is left of the time, and its harmonics, weighted.
+
+        For paths from noise, which would not find the template by what enters with the tokens alone: 2,500 steps of
+        training left that unused. A path that starts at the template has nowhere to go by this.
+        """
+        n = self.settings.harmonics
+        left = 1 - jnp.clip(jax.nn.sigmoid(log_snr / 2), 0.0, LATEST)
+        towards = wrapped(conditions[TEMPLATE_COORDS] - coords)
+        waves = jnp.sin(2 * jnp.pi * towards[..., None] * jnp.arange(1, n + 1))
+        ways = jnp.concatenate([towards[..., None], waves], axis=-1) / left[:, None, None, None]
+        told = jnp.concatenate([x, jnp.broadcast_to(c.astype(jnp.float32)[:, None], x.shape)], axis=-1)
+        weights = nn.Dense(n + 1, kernel_init=zeros, name="template_ways")(told)
+        shown, starts = jnp.split(conditions[TEMPLATE][:, None], 2, axis=-1)
+        return jnp.einsum("baxn,ban->bax", jax.lax.stop_gradient(ways), weights) * shown * (1 - starts)
+
     def _modulation(
         self, lattice: jax.Array, log_snr: jax.Array, pooled: jax.Array, atoms: jax.Array, conditions: Any
     ) -> jax.Array:
@@ -142,7 +189,13 @@ class CompactNetwork(nn.Module):
         parts = jnp.concatenate([lattice, pooled, jnp.log(jnp.maximum(atoms, 1.0))], axis=-1)
         hidden = nn.swish(nn.Dense(width, kernel_init=fan_in, name="crystal_in")(parts))
         total = level + nn.Dense(width, kernel_init=fan_in, name="crystal_out")(hidden)
-        for name in sorted(name for name in conditions if name != CELLS):
+        if self.settings.templates:
+            told, there = conditions[TEMPLATE], conditions[TEMPLATE_LATTICE]
+            parts = jnp.concatenate([told, (there - lattice) * told[:, :1], there * told[:, :1]], axis=-1)
+            hidden = nn.swish(nn.Dense(TEMPLATE_WIDTH, kernel_init=fan_in, name="template_lattice_in")(parts))
+            layer = nn.Dense(width, use_bias=False, kernel_init=zeros, name="template_lattice_out")
+            total = total + layer(hidden * told[:, :1])
+        for name in sorted(name for name in conditions if name not in (CELLS, *TEMPLATES)):
             total = total + ConditionEmbedding(width, name=f"condition_{name}")(conditions[name])
         return total
 

@@ -22,15 +22,21 @@ def nearest(start: jax.Array, end: jax.Array, cells: jax.Array) -> jax.Array:
     Args:
         cells: (B, A) int, the cell of the table of each atom, -1 where there is none.
     """
+    return nearest_with(start, end, jnp.zeros_like(end), cells)[0]
+
+
+def nearest_with(start: jax.Array, end: jax.Array, beside: jax.Array, cells: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What `nearest` gives, and `beside` (B, A, k), which belongs to the atoms of `end`, in the same order."""
     present = cells >= 0
     alike, other = cells[:, :, None] == cells[:, None], cells.shape[1]  # more than the squares of all displacements
     for _ in range(ROUNDS):
         between = wrapped(start[:, :, None] - end[:, None])
         cost = jnp.where(alike, (between**2).sum(-1) * present[:, :, None], other)
-        end = jnp.take_along_axis(end, jax.vmap(_assigned)(cost)[..., None], axis=1)
+        order = jax.vmap(_assigned)(cost)[..., None]
+        end, beside = (jnp.take_along_axis(each, order, axis=1) for each in (end, beside))
         towards = wrapped(end - start)
         end = end - jnp.where(present[..., None], towards - without_mean(towards, present), 0.0)
-    return end - jnp.floor(end)
+    return end - jnp.floor(end), beside
 
 
 def _assigned(cost: jax.Array) -> jax.Array:

@@ -13,11 +13,16 @@ from unimat.errors import UserError
 from unimat.model import lattice as lattice_forms
 from unimat.model.checkpoints import Model
 from unimat.model.compact import flow
-from unimat.model.compact.names import CELLS, OCCUPANCY
+from unimat.model.compact.names import CELLS, OCCUPANCY, TEMPLATE
 from unimat.model.compact.network import occupancy_of
 from unimat.model.compact.occupancy import sampled_counts
+from unimat.model.compact.pairing import nearest
+from unimat.model.compact.symmetry import operations
+from unimat.model.compact.templates import coords_by_cell, told_of_templates
+from unimat.model.compact.torus import without_mean
 from unimat.model.conditions import counts_on_grid, left_out
 from unimat.model.devices import within
+from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE
 from unimat.model.networks import Network, Params
 from unimat.model.requests import Requests, conditions_of, requested_counts
 from unimat.model.settings import SampleSettings
@@ -37,6 +42,7 @@ class Course:
     Attributes:
         steps: of Euler's method, evenly spaced in time. anti_annealing: see `SampleSettings`.
         guidance: omega of Equation 2. weakened: conditions that its second term is not told.
+        jitter: of starts at a template.
     """
 
     network: Network
@@ -45,6 +51,7 @@ class Course:
     guidance: float
     weakened: tuple[str, ...]
     mesh: jax.sharding.Mesh
+    jitter: float = 0.0
 
     def placed(self, x: Any) -> Any:
         """Arrays with one entry per crystal, in equal parts on all devices of this process."""
@@ -111,7 +118,8 @@ class Drawing:
     def of(cls, model: Model, settings: SampleSettings, requests: Requests) -> "Drawing":
         mesh = jax.sharding.Mesh(np.array(jax.local_devices()), ("data",))
         weakened = requests.auxiliary if settings.guidance else ()
-        course = Course(model.network, settings.steps, settings.anti_annealing, settings.guidance, weakened, mesh)
+        how = (settings.steps, settings.anti_annealing, settings.guidance, weakened)
+        course = Course(model.network, *how, mesh, settings.template_jitter)
         params = jax.device_put(model.params, jax.NamedSharding(mesh, jax.P()))
         return cls(model, settings, requests, course, params, jax.random.key(settings.seed))
 
@@ -121,6 +129,7 @@ class Drawing:
         sizes = np.array([len(each) for each in cells])
         order, most = np.argsort(sizes, kind="stable"), max(self.model.encoding.max_atoms, int(sizes.max()))
         lattice, coords = np.full((len(indices), 6), np.nan), [np.zeros((0, 3))] * len(indices)
+        keep = self.settings.start == "template" and self.settings.keep_symmetry
         for start in range(0, len(order), size):
             here = order[start : start + size]
             rows = np.resize(here, size)  # the last batch repeats crystals, so that all have one shape
@@ -129,6 +138,10 @@ class Drawing:
             found = self._parameters(state["lattice"], sizes[rows])
             for at, row in enumerate(here):
                 lattice[row], coords[row] = found[at], state["coords"][at, : sizes[row]]
+                if keep:
+                    lattice[row], coords[row] = self._symmetric(
+                        int(indices[row]), cells[row], lattice[row], coords[row]
+                    )
             bar.update(len(here))
         numbers = np.array(self.model.encoding.grid.atomic_number_at)
         return CompactDecoded(lattice, [numbers[each] for each in cells], coords)
@@ -174,11 +187,28 @@ class Drawing:
         for row, each in zip(padded, cells, strict=True):
             row[: len(each)] = each
         conditions = {**conditions_of(self.requests, indices, self.model), CELLS: jnp.asarray(padded)}
+        if TEMPLATE in conditions:
+            starts = self.settings.start == "template"
+            conditions |= told_of_templates(self.requests.templates, indices, width, starts, self.model.encoding)
         keys = _keys(self.root, jnp.asarray(indices), TRIES)
         keys, conditions = self.course.placed((keys, conditions))
         with within(self.course.mesh):
             state = _followed(self.course, width, most, self.params, keys, conditions)
         return {name: np.asarray(x, np.float64) for name, x in state.items()}
+
+    def _symmetric(
+        self, index: int, cells: np.ndarray, lattice: np.ndarray, coords: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lattice (6,) and coordinates (n, 3) of crystal `index` in the space group of the template it started at."""
+        templates = self.requests.templates
+        assert templates is not None  # settings that start at a template have some
+        there, parameters = coords_by_cell(templates, index), templates.lattice[index]
+        if not (np.isfinite(lattice).all() and lattice_forms.closes(lattice)):
+            return lattice, coords  # refused later, with the reason
+        found = operations(lattice_forms.to_matrices(parameters), there, cells)
+        moved = coords - there
+        moved -= np.round(moved)
+        return found.parameters(lattice), there + found.displacements(moved - moved.mean(0))
 
     def _parameters(self, vectors: np.ndarray, n_atoms: np.ndarray) -> np.ndarray:
         """(b, 6) lattice parameters in Å and degrees of standardised vectors."""
@@ -205,6 +235,8 @@ def _followed(
     n_lattice = course.network.shapes["lattice"][0]
     start = jax.vmap(lambda key: flow.base((most, 3), n_lattice, key=key))(keys)
     start = {**start, "coords": start["coords"][:, :width]}
+    if TEMPLATE in conditions:
+        start, conditions = _with_templates(course, start, keys, conditions)
     dt = 1.0 / course.steps
 
     def step(state: State, number: jax.Array) -> tuple[State, None]:
@@ -216,6 +248,31 @@ def _followed(
         return {"coords": coords - jnp.floor(coords), "lattice": state["lattice"] + dt * velocity["lattice"]}, None
 
     return jax.lax.scan(step, start, jnp.arange(course.steps))[0]
+
+
+def _with_templates(
+    course: Course, start: State, keys: jax.Array, conditions: Mapping[str, jax.Array]
+) -> tuple[State, dict[str, jax.Array]]:
+    """Start of each crystal, at noise or at its template, and the conditions with the template moved to it."""
+    present, flags = conditions[CELLS] >= 0, conditions[TEMPLATE]
+    shown, starts = flags[:, 0] > 0, flags[:, 1] > 0
+    there = conditions[TEMPLATE_COORDS]
+    aim = jnp.where(starts[:, None, None], there, nearest(start["coords"], there, conditions[CELLS]))
+    aim = jnp.where(shown[:, None, None], aim, 0.0)
+    coords, lattice = (
+        course.jitter * jax.vmap(lambda key, shape=x.shape[1:]: jax.random.normal(key, shape))(_streams(keys, number))
+        for number, x in enumerate((aim, start["lattice"]))
+    )
+    coords, lattice = aim + without_mean(coords, present), conditions[TEMPLATE_LATTICE] + lattice
+    start = {
+        "coords": jnp.where(starts[:, None, None], coords, start["coords"]),
+        "lattice": jnp.where(starts[:, None], lattice, start["lattice"]),
+    }
+    return start, {**conditions, TEMPLATE_COORDS: aim}
+
+
+def _streams(keys: jax.Array, number: int) -> jax.Array:
+    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
 def _guided(
