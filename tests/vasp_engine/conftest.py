@@ -35,7 +35,8 @@ def stand_in(tmp_path, potentials, monkeypatch) -> StandIn:
     """A program called vasp_std, as VASP's own is; without a plan it does as it should."""
     program = tmp_path / "bin" / "vasp_std"
     program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\nexec {sys.executable} -E {STAND_IN}\n")
+    # VASP begins these files anew at its start; custodian must not read those of the run before while Python starts.
+    program.write_text(f"#!/bin/sh\nrm -f OSZICAR OUTCAR\nexec {sys.executable} -E {STAND_IN}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("STAND_IN_PLAN", str(tmp_path / "plan.json"))
     monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "calls.jsonl"))
