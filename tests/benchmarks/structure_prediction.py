@@ -148,9 +148,10 @@ def details(found: Sequence[Judged], seen: np.ndarray) -> list[Figure]:
         Figure("without a template", sum(each.first is None for each in found), "crystals"),
         Figure("none of the candidates matches", sum(each.place is None for each in found), "crystals"),
         Figure("truths whose kind no template has", int((~seen).sum()), "crystals"),
-        Figure("match rate of one candidate of these", 100 * float(right[~seen].mean()), "%"),
-        Figure("match rate of one candidate of the others", 100 * float(right[seen].mean()), "%"),
     ]
+    for which, mask in (("these", ~seen), ("the others", seen)):
+        if mask.any():
+            figures.append(Figure(f"match rate of one candidate of {which}", 100 * float(right[mask].mean()), "%"))
     volumes = np.array([abs(each.volume) for each in found if each.place == 0])
     figures.append(Figure("mean error of the log of the volume, where it matches", float(volumes.mean()), "1"))
     for what, edges, values in (

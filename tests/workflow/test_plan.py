@@ -11,6 +11,9 @@ from tests.workflow.conftest import ROOT, Run, arguments_of
 CONFIGS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
 CHAIN = {"ingest", "encode", "train", "sample_set", "metrics_set", "relax_shard", "gather", "hull_set", "report"}
 
+# A model that ships is not trained; three sources of one formula have no distributions to compare.
+SHORTER = {"search.yaml": {"encode", "train"}, "predict.yaml": {"encode", "train", "metrics_set"}}
+
 
 def planned_commands(output: str) -> list[list[str]]:
     """Words of every `unimat` call that a dry run prints, without the redirection into the log."""
@@ -24,7 +27,7 @@ def test_a_configuration_plans_the_whole_chain_with_commands_that_exist(run: Run
     done = run.snakemake("--dry-run", "--printshellcmds", "--configfile", str(config))
     assert done.returncode == 0, done.stdout
     commands = planned_commands(done.stdout)
-    assert set(re.findall(r"^rule (\w+):", done.stdout, re.MULTILINE)) >= CHAIN
+    assert set(re.findall(r"^rule (\w+):", done.stdout, re.MULTILINE)) >= CHAIN - SHORTER.get(name, set())
     assert len(commands) == sum(map(int, re.findall(r"^\w+ +(\d+)$", done.stdout.split("total")[0], re.MULTILINE))) - 2
     for command in commands:
         arguments = arguments_of(command)  # exits on a flag that the command does not know
