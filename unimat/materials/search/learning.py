@@ -27,12 +27,12 @@ from unimat.periodic_table import SYMBOLS
 
 log = logging.getLogger("unimat.search")
 
-WIDTH = 8  # of a vector; 16 are no better
+WIDTH = 8  # of a vector
 PROPERTIES = 5
 NEAREST = 100  # templates that vote for one that is left out
 STEPS, BATCH, RATE = 1500, 256, 1e-2
 ROUND = 0.01  # of the log of a volume
-HELD = 1e-4  # weight of the squared distance from the vectors of the beginning; 10 times more or less changes little
+HELD = 1e-4  # weight of the squared distance from the vectors of the beginning
 
 
 @dataclasses.dataclass(frozen=True)
