@@ -29,10 +29,8 @@ def field(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.
     return pa.field(name, kind, metadata={"description": description, "unit": unit})
 
 
-FIELDS = (
-    field("requested_formula", pa.string(), "what was asked for; the cell may hold another number of formula units"),
-    field("truth_id", pa.string(), "crystal that the composition is of, where one was named"),
-    field("rank", pa.int32(), "place among the candidates of the composition, 1 the likeliest"),
+# Where a candidate comes from, and how sure it is.
+OF_TEMPLATE = (
     field("template", pa.string(), "material_id of the known crystal"),
     field("moves", pa.string(), "elements of the template -> those in their places"),
     field("distance", pa.float64(), "of the template from the composition; 0 for one of the same elements", "nats"),
@@ -40,6 +38,12 @@ FIELDS = (
     field("share", pa.float64(), "of the votes of all templates that are for this kind of structure"),
     field("alike", pa.int32(), "templates of this kind among those that vote"),
     field("space_group", pa.int16(), "of the template"),
+)
+FIELDS = (
+    field("requested_formula", pa.string(), "what was asked for; the cell may hold another number of formula units"),
+    field("truth_id", pa.string(), "crystal that the composition is of, where one was named"),
+    field("rank", pa.int32(), "place among the candidates of the composition, 1 the likeliest"),
+    *OF_TEMPLATE,
     field("known", pa.string(), "material_id of the template where no element is exchanged: the crystal is known"),
 )
 

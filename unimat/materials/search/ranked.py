@@ -13,31 +13,21 @@ from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.materials.hull import SYMMETRY_TOLERANCE, stability_tables
 from unimat.materials.hulls import Hulls
 from unimat.materials.relax.shard import COLUMNS as RELAXATION
+from unimat.materials.search.candidates import OF_TEMPLATE, field
 from unimat.materials.stability_settings import HullSettings
 from unimat.materials.structures import space_group_number
 
-
-def _field(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.Field:
-    return pa.field(name, kind, metadata={"unit": unit, "description": description})
-
-
 FIELDS = (
-    _field("requested_formula", pa.string(), "reduced formula of what was asked for"),
-    _field("rank", pa.int32(), "from 1, within the composition"),
-    _field("source", pa.string(), "substitution, model or random"),
-    _field("template", pa.string(), "id of the crystal that elements were exchanged in"),
-    _field("moves", pa.string(), "elements of the template -> those in their places"),
-    _field("distance", pa.float64(), "of the template from the composition", "nats"),
-    _field("share", pa.float64(), "of the votes of all templates that are for this kind of crystal"),
-    _field("alike", pa.int32(), "templates of this kind among those that vote"),
-    _field("space_group", pa.int16(), "of the template"),
-    _field("chance", pa.float64(), "share of such cases in which the candidate was right"),
-    _field("known", pa.string(), "material_id of the crystal of the templates that it is the same as"),
-    _field("spacegroup_number", pa.int16(), f"International number, within {SYMMETRY_TOLERANCE} Å; 0: none found"),
-    _field("energy_above_lowest", pa.float64(), "over the lowest converged of the composition", "eV/atom"),
-    _field("e_form_per_atom", pa.float64(), "against the reference", "eV/atom"),
-    _field("decomposition_energy", pa.float64(), "against the reference", "eV/atom"),
-    _field("e_above_hull", pa.float64(), "against the reference", "eV/atom"),
+    field("requested_formula", pa.string(), "reduced formula of what was asked for"),
+    field("rank", pa.int32(), "from 1, within the composition"),
+    field("source", pa.string(), "substitution, model or random"),
+    *OF_TEMPLATE,
+    field("known", pa.string(), "material_id of the crystal of the templates that it is the same as"),
+    field("spacegroup_number", pa.int16(), f"International number, within {SYMMETRY_TOLERANCE} Å; 0: none found"),
+    field("energy_above_lowest", pa.float64(), "over the lowest converged of the composition", "eV/atom"),
+    field("e_form_per_atom", pa.float64(), "against the reference", "eV/atom"),
+    field("decomposition_energy", pa.float64(), "against the reference", "eV/atom"),
+    field("e_above_hull", pa.float64(), "against the reference", "eV/atom"),
 )
 # eV/atom that a factor e in the votes is worth. Polymorphs differ by less than CHGNet errs: by its lowest energy alone
 # far fewer predictions are right than by votes (docs/prediction.md, tests/benchmarks/polymorph_ranking.py).
@@ -110,7 +100,7 @@ def _written(
     crystals: list[Crystal] = [
         dataclasses.replace(table[index], material_id=rows[index]["id"], properties=rows[index]) for index in order
     ]
-    columns = [_field(name, kind, meaning, unit) for name, (kind, unit, meaning) in RELAXATION.items()]
+    columns = [field(name, kind, meaning, unit) for name, (kind, unit, meaning) in RELAXATION.items()]
     with_energies = energies and any("converged" in row for row in rows)
     fields = [*FIELDS, *(columns if with_energies else [])]
     found = from_crystals(crystals, fields=fields)
