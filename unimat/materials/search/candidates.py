@@ -13,7 +13,7 @@ import pyarrow as pa
 from unimat.crystal_table import Crystal, CrystalTable, Rejected, from_crystals
 from unimat.materials.lattices import come_closer_than
 from unimat.materials.search.compositions import Asked
-from unimat.materials.search.substitution import Candidate, Substitution, formula_of
+from unimat.materials.search.substitution import Candidate, Substitution, formula_of, moves_text
 from unimat.materials.search.templates import Templates
 from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.periodic_table import SYMBOLS
@@ -116,7 +116,7 @@ def _crystal(substitution: Substitution, candidate: Candidate, asked: Asked, num
         "truth_id": asked.truth_id or None,
         "rank": rank + 1,
         "template": template,
-        "moves": " ".join(f"{SYMBOLS[old - 1]}->{SYMBOLS[new - 1]}" for old, new in candidate.moves.items()),
+        "moves": moves_text(candidate.moves),
         "distance": candidate.distance,
         "chance": candidate.chance,
         "share": candidate.share,

@@ -23,10 +23,11 @@ from unimat.materials.metrics.validity import formula_failure
 from unimat.materials.reduction import reduced
 from unimat.materials.search.candidates import about_templates, field
 from unimat.materials.search.exchange import Exchange, shipped
+from unimat.materials.search.substitution import moves_text
 from unimat.materials.search.templates import Templates, orbits_of
 from unimat.materials.structures import check_crystal, reduced_formula
 from unimat.materials.substitution_settings import SubstitutionSettings
-from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
+from unimat.periodic_table import ATOMIC_NUMBER
 from unimat.progress import progress
 from unimat.settings import as_dict
 
@@ -163,7 +164,7 @@ class Discovery:
         if len(np.unique(new)) < len(new) or (new == elements).all():
             return None
         distance = (self.exchange.weights(tuple(counts.tolist())) * self.exchange.distances[elements, new]).sum()
-        moves = [_move(z, y) for z, y in zip(elements, new, strict=True) if z != y]
+        moves = [moves_text({z: y}) for z, y in zip(elements, new, strict=True) if z != y]
         return _Drawn(self.templates.table[row], new[places], " ".join(moves), float(distance))
 
     def _part(self, rng: np.random.Generator) -> _Drawn | None:
@@ -183,7 +184,7 @@ class Discovery:
             return None
         species = cell.atomic_numbers.copy()
         species[atoms] = new
-        moves = f"{_move(old, new)} ({len(atoms)} of {(cell.atomic_numbers == old).sum()})"
+        moves = f"{moves_text({old: new})} ({len(atoms)} of {(cell.atomic_numbers == old).sum()})"
         return _Drawn(cell, species, moves, float(self._weight(share) * self.exchange.distances[old, new]))
 
     def _cell_and_orbits(self, row: int) -> tuple[Crystal, np.ndarray]:
@@ -253,10 +254,6 @@ def _parts(numbers: np.ndarray, orbits: np.ndarray) -> list[np.ndarray]:
 def _draw(cumulative: np.ndarray, rng: np.random.Generator) -> int:
     """Index drawn with the weights whose cumulative sum this is."""
     return int(np.searchsorted(cumulative, rng.uniform() * cumulative[-1], side="right"))
-
-
-def _move(old: int, new: int) -> str:
-    return f"{SYMBOLS[old - 1]}->{SYMBOLS[new - 1]}"
 
 
 def _formula(numbers: np.ndarray, counts: np.ndarray) -> Formula:

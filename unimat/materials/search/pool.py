@@ -10,9 +10,8 @@ from unimat.crystal_table import Crystal, Rejected
 from unimat.errors import CrystalRejected
 from unimat.materials import matching
 from unimat.materials.search.asked import Asked
-from unimat.materials.search.substitution import Candidate, Substitution
+from unimat.materials.search.substitution import Candidate, Substitution, moves_text
 from unimat.materials.structures import check_crystal
-from unimat.periodic_table import SYMBOLS
 
 SUBSTITUTION, MODEL, RANDOM = "substitution", "model", "random"
 SOURCES = {
@@ -96,11 +95,6 @@ def substituted(substitution: Substitution, of: Asked, found: Sequence[Candidate
             "chance": candidate.chance,
         }
         yield dataclasses.replace(crystal, properties=about)
-
-
-def moves_text(moves: dict[int, int]) -> str:
-    """What takes the place of what, such as ``Na->Li P->P``."""
-    return " ".join(f"{SYMBOLS[old - 1]}->{SYMBOLS[new - 1]}" for old, new in moves.items())
 
 
 def cells_of(pool: Pool, found: Sequence[Candidate], most: int) -> list[int]:

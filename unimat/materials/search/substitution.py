@@ -121,6 +121,11 @@ def formula_of(counts: dict[int, int]) -> str:
     return "".join(f"{SYMBOLS[z - 1]}{n}" for z, n in counts.items())
 
 
+def moves_text(moves: dict[int, int]) -> str:
+    """What takes the place of what, such as ``Na->Li P->P``."""
+    return " ".join(f"{SYMBOLS[old - 1]}->{SYMBOLS[new - 1]}" for old, new in moves.items())
+
+
 def nearest_of(score: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Ways and templates of the `n` highest scores (p, templates), highest first; none of those left out (-inf)."""
     flat = score.ravel()
