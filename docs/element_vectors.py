@@ -16,6 +16,7 @@ from unimat.materials.search.exchange import FILE
 from unimat.materials.search.learning import learn
 from unimat.materials.search.substitution import Substitution
 from unimat.materials.search.templates import Templates
+from unimat.materials.sets import crystals_of
 
 OUT = Path(__file__).parents[1] / "unimat/materials/data" / FILE
 TABLES = ("volumes", "vectors")
@@ -33,12 +34,14 @@ def one_line_each(values: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("library", help="made by `unimat templates`")
+    calibrate = "crystals that chances are fitted to, such as a validation split; they may be among the templates"
+    parser.add_argument("--calibrate", required=True, metavar="SET", help=calibrate)
     parser.add_argument("--learned-from", required=True, help="which crystals, and their licence")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
     args = parser.parse_args()
     templates = Templates(crystal_table.read(args.library), args.library)
     learned = learn(templates, args.seed)
-    learned = calibrated(Substitution(templates, learned), seed=args.seed)
+    learned = calibrated(Substitution(templates, learned), crystals_of(args.calibrate), seed=args.seed)
     with whole_file(OUT) as new:
         new.write_text(one_line_each({"learned_from": args.learned_from, **learned.to_json()}), encoding="utf-8")
 

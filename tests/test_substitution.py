@@ -6,8 +6,9 @@ from pymatgen.core import Lattice, Structure
 
 from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
+from unimat.materials.search import calibration
 from unimat.materials.search import templates as library
-from unimat.materials.search.calibration import fitted
+from unimat.materials.search.calibration import calibrated, fitted
 from unimat.materials.search.exchange import Chance, Exchange, shipped
 from unimat.materials.search.substitution import Candidate, Substitution
 from unimat.materials.search.templates import Templates, permutations_of, reduced_counts
@@ -174,3 +175,16 @@ def test_the_first_candidate_has_a_chance_and_a_known_crystal_none(known):
     assert [each.chance is None for each in found] == [each.distance == 0 for each in found]
     far = [each.chance for each in Substitution(known).candidates(counts(H=1, O=1), 9)]
     assert far[0] == max(far)
+
+
+def test_chances_come_from_crystals_that_are_left_out(known, monkeypatch):
+    """Each of the library in turn: CaF2 is alone with its amounts; the first candidates of the six others are judged."""
+    judged = []
+    monkeypatch.setattr(calibration, "fitted", lambda found, right: judged.append((found, right)) or Chance(0, 1, 0))
+    found = calibrated(Substitution(known), known.table, n=7)
+    first, right = judged[0]
+    names = [known.material_ids[each.row] for each in first]
+    assert len(first) == 6
+    assert [right[at] for at, name in enumerate(names) if name in ("SrTiO3", "KTaO3")] == [True, True]
+    assert found.chance == found.later_chance == Chance(0, 1, 0)
+    assert np.array_equal(found.vectors, shipped().vectors)

@@ -1,4 +1,4 @@
-"""How often a candidate is right, by its share of the votes and its distance, on templates left out in turn."""
+"""How often a candidate is right, by its share of the votes and its distance, on crystals left out in turn."""
 
 import dataclasses
 import logging
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.optimize
 
+from unimat.crystal_table import CrystalTable
 from unimat.materials.comparer import Comparer
 from unimat.materials.metrics_settings import matcher_settings
 from unimat.materials.search.exchange import Chance, Exchange
@@ -19,17 +20,20 @@ CANDIDATES = 6  # of each template that is left out
 MAX_SECONDS = 20.0  # of one comparison
 
 
-def calibrated(substitution: Substitution, n: int = 2500, seed: int = 0) -> Exchange:
-    """Distances with chances, fitted to the first candidates of `n` templates, each left out in turn.
+def calibrated(substitution: Substitution, crystals: CrystalTable, n: int = 2500, seed: int = 0) -> Exchange:
+    """Distances with chances, fitted to the first candidates of `n` crystals, each left out of the templates in turn.
 
-    A candidate is right if StructureMatcher (stol 0.5, ltol 0.3, angle_tol 10) maps it onto the template.
+    A candidate is right if StructureMatcher (stol 0.5, ltol 0.3, angle_tol 10) maps it onto the crystal.
+
+    Args:
+        crystals: that candidates are looked for, such as a validation split; those among the templates have their ids.
     """
     found: dict[bool, list[Candidate]] = {True: [], False: []}  # the first of a composition, and later ones
     right: dict[bool, list[bool]] = {True: [], False: []}
-    table, comparer = substitution.templates.table, Comparer(matcher_settings("cdvae"), MAX_SECONDS)
-    rows = np.random.default_rng(seed).permutation(len(table))[:n]
-    for row in progress(rows.tolist(), "calibration", len(rows), unit="template"):
-        left_out = table[row]
+    comparer = Comparer(matcher_settings("cdvae"), MAX_SECONDS)
+    rows = np.random.default_rng(seed).permutation(len(crystals))[:n]
+    for row in progress(rows.tolist(), "calibration", len(rows), unit="crystal"):
+        left_out = crystals[row]
         numbers, amounts = np.unique(left_out.atomic_numbers, return_counts=True)
         counts = dict(zip(numbers.tolist(), amounts.tolist(), strict=True))
         candidates = substitution.candidates(counts, CANDIDATES, without={left_out.material_id})
