@@ -178,7 +178,7 @@ def test_the_first_candidate_has_a_chance_and_a_known_crystal_none(known):
 
 
 def test_chances_come_from_crystals_that_are_left_out(known, monkeypatch):
-    """Each of the library in turn: CaF2 is alone with its amounts; the first candidates of the six others are judged."""
+    """Each of the library in turn: CaF2 is alone with its amounts; the first candidates of six others are judged."""
     judged = []
     monkeypatch.setattr(calibration, "fitted", lambda found, right: judged.append((found, right)) or Chance(0, 1, 0))
     found = calibrated(Substitution(known), known.table, n=7)
