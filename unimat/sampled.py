@@ -3,7 +3,6 @@
 So a caller that has loaded pymatgen or torch need not load JAX. Imports neither half.
 """
 
-import csv
 import json
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unimat import crystal_table
+from unimat import crystal_table, csv_cells
 from unimat.crystal_table import CrystalTable, Rejected
 from unimat.errors import UserError
 
@@ -47,7 +46,7 @@ def sample(
     with tempfile.TemporaryDirectory(prefix="unimat-") as folder:
         wanted, out = Path(folder, "compositions.csv"), Path(folder, "set")
         with wanted.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([("formula", "count"), *requests])
+            csv_cells.write_rows(stream, ["formula", "count"], requests)
         words = ["sample", "--pretrained", model, "--compositions", str(wanted), "--out", str(out)]
         words += ["--settings", json.dumps({"seed": seed, **(settings or {})})]
         done = subprocess.run([sys.executable, "-m", "unimat", *words], capture_output=True, text=True)

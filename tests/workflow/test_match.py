@@ -133,7 +133,8 @@ def test_a_miniature_model_is_written_down_with_what_it_predicted(run: Run):
     [
         (
             {"sets__more": {"from": "sample", "compositions_of": "tset"}},
-            "sets.more.compositions_of names 'tset', which is not among sets from split, file or airss; did you mean",
+            "sets.more.compositions_of names 'tset', which is not among sets from split, file or airss without "
+            "compositions_of; did you mean 'test'?",
         ),
         (
             {"sets__more": {"from": "sample", "compositions_of": "generated"}},

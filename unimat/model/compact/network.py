@@ -20,7 +20,7 @@ from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE
 from unimat.model.settings import ModelSettings
 from unimat.model.tensors import State
 
-LATEST = 0.95  # time beyond which what leads to the template is not hurried any more
+LATEST = 0.75  # time beyond which what leads to the template is not hurried any more: its factor 1 / (1 - t) ends at 4
 TEMPLATE_WIDTH = 64  # of what is made of a template's lattice
 TEMPLATES = (TEMPLATE, TEMPLATE_COORDS, TEMPLATE_LATTICE)
 
