@@ -264,6 +264,7 @@ def test_all_scripts_are_benchmarks_or_known_not_to_be():
         "matching",
         "network",
         "polymorph_ranking",
+        "rediscovery",
         "report",
         "sampling",
         "sharding",

@@ -118,7 +118,7 @@ OF_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"sets.found": {"from": "substitution", "templates": "train", "n": 9, "elements": ["Si", "Xx"]}}, "sets.found: elements: 'Xx' is no element"),
     ({"sets.found": {"from": "substitution", "templates": "train", "n": 9, "partial": 2}}, "sets.found.partial is 2; it must be at most 1"),
     ({"sets.found": {"from": "substitution", "compositions": ["SiC"]}}, "sets.found: give `templates`: train, a set from split or"),
-    ({"sets.found": {"from": "substitution", "templates": "tran", "compositions": ["SiC"]}}, "sets.found.templates names 'tran', which is no split, set from split or file, nor file; did you mean 'train'?"),
+    ({"sets.found": {"from": "substitution", "templates": "tran", "compositions": ["SiC"]}}, "sets.found.templates names 'tran', which is no split, set from split or file, library nor file; did you mean 'train'?"),
     ({"sets.found": {"from": "substitution", "templates": "generated", "compositions": ["SiC"]}}, "sets.found.templates names 'generated', which is no split, set"),
     ({"sets.found": {"from": "substitution", "templates": ["train", "no.csv"], "compositions": ["SiC"]}}, "sets.found.templates names 'no.csv', and there is no such file"),
     ({"sets.found": {"from": "substitution", "templates": ["train", "a<b.csv"], "compositions": ["SiC"]}}, "sets.found.templates[1] is 'a<b.csv': Snakemake reads"),

@@ -303,6 +303,8 @@ def test_the_command_writes_a_set_cifs_and_a_page(known_file, tmp_path, capsys):
     ("words", "said"),
     [
         (["NaF", "--templates", "mp-20"], "templates 'mp-20': no such file, and no library of that name"),
+        (["NaF", "--compositions", "3"], "--compositions is how many to draw of a --chemical-system"),
+        (["--chemical-system", "Na-F", "--compositions", "0"], "--compositions is a number from 1, found 0"),
         ([], "give formulas, such as LiFePO4, or --chemical-system"),
         (["--chemical-system", "li-o"], "'li' is no element; did you mean Li-O?"),
         (["NaF", "--count", "0"], "count must be at least 1, found 0"),

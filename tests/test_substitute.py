@@ -208,6 +208,23 @@ def test_the_key_of_an_index_knows_every_number_of_its_crystals(folder):
     assert len(keys) == 3
 
 
+def test_a_published_dataset_is_fetched_as_templates_and_as_known(tmp_path, monkeypatch):
+    places = []
+
+    def fetched(dataset, folder):
+        folder.mkdir(parents=True)
+        crystal_table.write(from_crystals([from_structure(KNOWN["SrTiO3"], "perovskite")]), folder / "train.parquet")
+        places.append((dataset.name, folder))
+        return {"files": [{"name": "train.parquet"}]}
+
+    monkeypatch.setattr("unimat.materials.fetch.fetch_dataset", fetched)
+    table, _ = substituted(tmp_path / "out", "--templates", "mp_20", "--compositions", "Ba1Zr1O3", "--count", 1)
+    assert table.column("template").tolist() == ["perovskite"]
+    ((name, place),) = places
+    assert name == "mp_20"
+    assert place.is_relative_to(libraries.cache_folder())
+
+
 def test_bad_input_is_one_line(folder, tmp_path, capsys):
     known, out = ("--templates", folder / "known.parquet"), ("--out", tmp_path / "out")
     crystal_table.write(crystal_table.read(folder / "known.parquet").take([7]), tmp_path / "unusable.parquet")
@@ -229,9 +246,10 @@ def test_bad_input_is_one_line(folder, tmp_path, capsys):
         ((*known, "--compositions", tmp_path / "empty.txt"), "empty.txt holds no formula; write one in each line"),
         ((*known, "--compositions", tmp_path / "none.csv"), "none.csv does not exist"),
         (known, "no composition is named"),
-        (("--compositions", "NaCl"), "no table of templates is named"),
+        (("--compositions", "NaCl"), "no templates are named"),
         ((*known, "--compositions", "NaCl", "--count", 0), "count is a number of candidates from 1 to 100000, found 0"),
-        (("--templates", tmp_path / "none", "--compositions", "NaCl"), "none does not exist"),
+        (("--templates", tmp_path / "none", "--compositions", "NaCl"), "none': the file does not exist"),
+        (("--templates", "mp-20", "--compositions", "NaCl"), "'mp-20': no such file, and no library of that name"),
         (("--templates", tmp_path / "unusable.parquet", "--compositions", "NaCl"), "holds no usable crystal"),
         (("--templates", tmp_path / "empty.parquet", "--compositions", "NaCl"), "holds no usable crystal"),
     ):

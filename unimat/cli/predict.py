@@ -17,6 +17,7 @@ from unimat.cli._outputs import add_force, add_out_folder
 
 EXAMPLE = "unimat predict KMgF3 --count 10 --out predicted"
 SOURCES = ("substitution", "model", "random")
+COMPOSITIONS = 10  # of a chemical system
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--chemical-system", metavar="SYMBOLS", help="elements to draw new compositions of, e.g. Li-Fe-P-O"
     )
     asked.add_argument(
-        "--compositions", type=int, default=10, metavar="N", help="compositions of --chemical-system (default: 10)"
+        "--compositions", type=int, metavar="N", help="number of compositions of --chemical-system (default: 10)"
     )
     made = parser.add_argument_group("where candidates come from")
     made.add_argument(
@@ -82,6 +83,10 @@ def run(args: argparse.Namespace) -> None:
     settings = load_settings(PredictSettings, overrides(args), "predict")
     if bool(args.formulas) == bool(args.chemical_system):
         raise UserError("give formulas, such as LiFePO4, or --chemical-system, such as Li-Fe-P-O")
+    if args.compositions is not None and args.formulas:
+        raise UserError("--compositions is how many to draw of a --chemical-system; with formulas, take it out")
+    if args.compositions is not None and args.compositions < 1:
+        raise UserError(f"--compositions is a number from 1, found {args.compositions}")
     if args.formulas:  # before anything is read
         asked.asked(args.formulas)
     else:
@@ -90,7 +95,9 @@ def run(args: argparse.Namespace) -> None:
     library = library_named(args.templates or ["aflow"], max(1, args.processes))
     formulas = args.formulas
     if args.chemical_system:
-        formulas = systems.compositions_of(args.chemical_system, library, args.compositions, settings.seed)
+        formulas = systems.compositions_of(
+            args.chemical_system, library, args.compositions or COMPOSITIONS, settings.seed
+        )
     prediction = predict(formulas, library, settings, reference)
     if args.chemical_system and reference is None:
         logging.getLogger("unimat.predict").warning("compositions are compared by E_d, which needs --reference")

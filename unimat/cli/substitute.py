@@ -9,7 +9,6 @@ crystals.parquet, and into rejected.parquet the crystals that there are none of,
 import argparse
 import collections
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unimat.cli._outputs import add_force, add_out_folder
@@ -26,9 +25,13 @@ SHOWN = 5  # compositions that cannot be read, of which the log tells
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    templates = "known crystals: a library of `unimat templates`, a table in any readable form, which is indexed "
-    templates += "once, or the word aflow for the AFLOW prototypes; of several, one of each kind"
-    parser.add_argument("--templates", nargs="+", metavar="SET", type=Path, help=templates)
+    parser.add_argument(
+        "--templates",
+        nargs="+",
+        metavar="NAME",
+        help="known crystals: aflow for the AFLOW prototypes; a published dataset, which is fetched once; a library of "
+        "`unimat templates`; or a table in any readable form, which is indexed once. Of several, one of each kind",
+    )
     parser.add_argument(
         "--compositions",
         nargs="+",
@@ -46,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--known",
         nargs="+",
-        metavar="SET",
+        metavar="NAME",
         type=str,
-        help="crystals whose compositions are not new, in any readable form",
+        help="crystals whose compositions are not new, named as templates are",
     )
     parser.add_argument(
         "--chemical-system", metavar="SYMBOLS", help="elements of new compositions, all and no others, e.g. Li-Fe-P-O"
@@ -75,7 +78,7 @@ def overrides(args: argparse.Namespace, section: dict[str, Any]) -> dict[str, An
     """Keys of the section that flags stand for."""
     keys = ("compositions", "count", "any_units", "without_own", "known", "chemical_system")
     given = {key: getattr(args, key) for key in keys}
-    given["templates"] = [str(path) for path in args.templates] if args.templates else None
+    given["templates"] = args.templates
     if not (args.compositions or section.get("compositions")):
         given["n"] = given.pop("count")
     return {key: value for key, value in given.items() if value is not None}
@@ -103,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
 def _candidates(settings: "SubstitutionSettings", processes: int, log: logging.Logger) -> "Made":
     from unimat.materials.search.candidates import predict
     from unimat.materials.search.compositions import asked_for
-    from unimat.materials.search.libraries import read
+    from unimat.materials.search.named_libraries import library_named
     from unimat.materials.search.substitution import Substitution
 
     asked = asked_for(_words(settings.compositions))
@@ -112,7 +115,7 @@ def _candidates(settings: "SubstitutionSettings", processes: int, log: logging.L
         log.warning("no candidates: %s", detail)
     if len(unreadable) > SHOWN:
         log.warning("and %d more; rejected.parquet lists them", len(unreadable) - SHOWN)
-    templates = read(_words(settings.templates), processes)
+    templates = library_named(_words(settings.templates), processes)
     table, rejected = predict(Substitution(templates), asked, settings)
     n_known = sum(name is not None for name in table.column("known")) if len(table) else 0
     of = f"candidates of {len(asked)} compositions from {len(templates)} templates, {n_known} of them known crystals"
@@ -120,14 +123,11 @@ def _candidates(settings: "SubstitutionSettings", processes: int, log: logging.L
 
 
 def _new_compositions(settings: "SubstitutionSettings", processes: int, log: logging.Logger) -> "Made":
-    from unimat.materials.search.aflow import library
     from unimat.materials.search.discovery import Discovery
-    from unimat.materials.search.libraries import read
-    from unimat.materials.sets import crystals_of
-    from unimat.materials.substitution_settings import AFLOW
+    from unimat.materials.search.named_libraries import crystals_named, library_named
 
-    templates = read(_words(settings.templates), processes)
-    known = [library().table if path == AFLOW else crystals_of(path, processes) for path in _words(settings.known)]
+    templates = library_named(_words(settings.templates), processes)
+    known = crystals_named(_words(settings.known), processes)
     table, rejected = Discovery(templates, settings, known).crystals()
     return table, rejected, f"crystals of new compositions from {len(templates)} templates"
 

@@ -9,7 +9,7 @@ from unimat.configuration.sections import SETTINGS, options_of
 from unimat.materials.datasets import DATASETS
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.stability_settings import HullSettings, ReferenceSettings
-from unimat.materials.substitution_settings import AFLOW
+from unimat.materials.substitution_settings import LIBRARIES
 from unimat.model.lineage import datasets_of
 from unimat.model.pretrained import model_file
 from unimat.settings import load_settings
@@ -89,7 +89,8 @@ class Configuration:
         given = options_of(self.values, "substitution", self.sets[name]).get(key, ())
         words = [given] if isinstance(given, str) else given
         sets = [each for origin in ("split", "file") for each in self.sets_from(origin)]
-        kinds: dict[str, TemplateKind] = {**dict.fromkeys(sets, "set"), **dict.fromkeys(SPLITS, "split"), AFLOW: "name"}
+        kinds: dict[str, TemplateKind] = {**dict.fromkeys(LIBRARIES, "name"), **dict.fromkeys(sets, "set")}
+        kinds |= dict.fromkeys(SPLITS, "split")
         return {word: kinds.get(word, "file") for word in words}
 
     def discovers(self, name: str) -> bool:

@@ -2,10 +2,13 @@
 
 import dataclasses
 
+from unimat.materials.datasets import DATASETS
 from unimat.periodic_table import ATOMIC_NUMBER
 
 MOST = 100_000  # candidates of one composition
 AFLOW = "aflow"  # among templates: the prototypes that pymatgen carries
+# What templates are by name: these prototypes, and datasets whose files are read without another one beside them.
+LIBRARIES = (AFLOW, *(name for name, dataset in DATASETS.items() if not dataset.join and not dataset.embedded))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +16,8 @@ class SubstitutionSettings:
     """Known crystals, their elements exchanged: candidates of given compositions, or crystals of new compositions.
 
     Attributes:
-        templates: the known crystals: splits of the dataset, sets, aflow, or files of crystals in any readable form.
+        templates: the known crystals: splits of the dataset, sets, files of crystals in any readable form, the word
+            aflow, or the name of a published dataset, which is fetched into the user's cache.
         compositions: formulas of whole cells such as "Sr1Ti1O3", or a file of them: a CSV with the column formula and,
             if wanted, count and truth_id, a text with a formula in each line, or crystals in any readable form.
         count: candidates of each composition.

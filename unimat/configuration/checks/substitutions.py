@@ -9,7 +9,7 @@ from unimat.configuration.configuration import SPLITS, Configuration, TemplateKi
 from unimat.configuration.schema import did_you_mean
 from unimat.configuration.sections import options_of
 from unimat.errors import UserError
-from unimat.materials.substitution_settings import AFLOW, SubstitutionSettings
+from unimat.materials.substitution_settings import LIBRARIES, SubstitutionSettings
 from unimat.settings import load_settings
 
 
@@ -22,7 +22,10 @@ def mistakes(configuration: Configuration) -> Iterator[str]:
         except UserError:
             continue  # told already
         if not configuration.templates_of(name):
-            yield f"sets.{name}: give `templates`: train, a set from split or file, aflow, or a file of known crystals"
+            yield (
+                f"sets.{name}: give `templates`: train, a set from split or file, aflow, a published dataset, or a file"
+                " of known crystals"
+            )
         yield from _tables(
             configuration, key_of_set(configuration, name, "templates"), configuration.templates_of(name)
         )
@@ -39,8 +42,8 @@ def _tables(configuration: Configuration, key: str, kinds: Mapping[str, Template
             continue  # told already
         if Path(word).name == word and not Path(word).suffix and not Path(word).exists():
             sets = [each for origin in ("split", "file") for each in configuration.sets_from(origin)]
-            remedy = did_you_mean(word, [*SPLITS, *sets, AFLOW])
-            yield f"{key} names {word!r}, which is no split, set from split or file, nor file{remedy}"
+            remedy = did_you_mean(word, [*SPLITS, *sets, *LIBRARIES])
+            yield f"{key} names {word!r}, which is no split, set from split or file, library nor file{remedy}"
         elif unfit(word) is None:
             yield from missing(key, word)
 

@@ -89,7 +89,7 @@ class Discovery:
         given = self.system or {ATOMIC_NUMBER[symbol] for symbol in settings.elements}
         self.allowed = np.array(sorted(given or templates.elements), np.int64)
         self._with_orbits = functools.lru_cache(maxsize=1000)(self._cell_and_orbits)
-        self.known = set[Formula]().union(*(_formulas(table) for table in (templates.table, *known)))
+        self.known = set[Formula]().union(*(formulas_of(table) for table in (templates.table, *known)))
         self.partial = self._rows_for_parts()
         self.whole, self.cumulative = self._rows_and_weights()
         if not len(self.whole) and not len(self.partial):
@@ -261,7 +261,8 @@ def _formula(numbers: np.ndarray, counts: np.ndarray) -> Formula:
     return tuple(zip(numbers.tolist(), (counts // np.gcd.reduce(counts)).tolist(), strict=True))
 
 
-def _formulas(table: CrystalTable) -> Iterator[Formula]:
+def formulas_of(table: CrystalTable) -> Iterator[Formula]:
+    """Reduced formula of each crystal."""
     for counts in element_counts(table):
         numbers = np.flatnonzero(counts)
         yield _formula(numbers, counts[numbers])

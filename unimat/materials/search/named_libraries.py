@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
 from unimat.materials.datasets import DATASETS, dataset_named
 from unimat.materials.search import aflow, libraries
-from unimat.materials.search.libraries import AFLOW
 from unimat.materials.search.templates import Templates
-
-# Those whose files are read without another one beside them.
-OF_TABLES = tuple(name for name, dataset in DATASETS.items() if not dataset.join and not dataset.embedded)
+from unimat.materials.sets import crystals_of
+from unimat.materials.substitution_settings import AFLOW, LIBRARIES
 
 
 def library_named(names: Sequence[str], processes: int = 1) -> Templates:
@@ -24,6 +23,8 @@ def library_named(names: Sequence[str], processes: int = 1) -> Templates:
         UserError: if nothing of that name is there, or no crystal of it can be used.
     """
     names = list(dict.fromkeys(names))
+    if not names:
+        raise UserError("no templates are named; give known crystals, or the word aflow for the AFLOW prototypes")
     if names == [AFLOW]:
         return aflow.library()
     sources = [source for name in names for source in _sources(name)]
@@ -31,13 +32,22 @@ def library_named(names: Sequence[str], processes: int = 1) -> Templates:
     return Templates(libraries.joined(tables), ", ".join(names))
 
 
+def crystals_named(names: Sequence[str], processes: int = 1) -> list[CrystalTable]:
+    """Tables of the crystals that are named as in `library_named`, none left out."""
+    sources = [source for name in dict.fromkeys(names) for source in _sources(name)]
+    return [aflow.library().table if source == AFLOW else crystals_of(source, processes) for source in sources]
+
+
 def _sources(name: str) -> list[str | Path]:
-    if name == AFLOW or Path(name).exists():
+    path = Path(name)
+    if name == AFLOW or path.exists():
         return [name]
     if name not in DATASETS:
-        known = ", ".join((AFLOW, *OF_TABLES))
+        if path.suffix or path.name != name:
+            raise UserError(f"templates {name!r}: the file does not exist")
+        known = ", ".join(LIBRARIES)
         raise UserError(f"templates {name!r}: no such file, and no library of that name; there are {known}")
-    if name not in OF_TABLES:
+    if name not in LIBRARIES:
         raise UserError(f"templates {name!r}: make a table of this dataset with `unimat ingest`, and name that")
     return [*_fetched(name)]
 
