@@ -6,15 +6,16 @@ python docs/element_vectors.py library.parquet --learned-from "which crystals, t
 
 import argparse
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from unimat import crystal_table
 from unimat.files import whole_file
+from unimat.materials.search import aflow
 from unimat.materials.search.calibration import calibrated
 from unimat.materials.search.exchange import FILE
 from unimat.materials.search.learning import learn
-from unimat.materials.search.substitution import Substitution
 from unimat.materials.search.templates import Templates
 from unimat.materials.sets import crystals_of
 
@@ -39,9 +40,11 @@ def main() -> None:
     parser.add_argument("--learned-from", required=True, help="which crystals, and their licence")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     templates = Templates(crystal_table.read(args.library), args.library)
     learned = learn(templates, args.seed)
-    learned = calibrated(Substitution(templates, learned), crystals_of(args.calibrate), seed=args.seed)
+    # Chances hold for a large library and for AFLOW's few prototypes: one fit for both.
+    learned = calibrated(learned, [templates, aflow.library()], crystals_of(args.calibrate), seed=args.seed)
     with whole_file(OUT) as new:
         new.write_text(one_line_each({"learned_from": args.learned_from, **learned.to_json()}), encoding="utf-8")
 

@@ -1,5 +1,7 @@
 """Templates and substitution, on crystals whose answer is known by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
@@ -152,21 +154,34 @@ def test_shipped_distances_know_chemistry():
 def test_chance_by_hand():
     """Even odds at distance 0 say what the constant does; each nat and each factor e of the odds by its weight."""
     chance = Chance(constant=0.0, odds=1.0, nearness=2.0)
-    assert chance.of(0.5, 0.0) == 0.5
-    assert chance.of(0.75, 0.0) == pytest.approx(0.75)
-    assert chance.of(0.5, 1.0) == pytest.approx(1 / (1 + np.exp(2)))
-    assert chance.of(1.0, 0.0) < 1
+    assert chance.of(0.5, 0.0, 10) == 0.5
+    assert chance.of(0.75, 0.0, 10) == pytest.approx(0.75)
+    assert chance.of(0.5, 1.0, 10) == pytest.approx(1 / (1 + np.exp(2)))
+    assert chance.of(1.0, 0.0, 10) < 1
+    # Of one template all votes say nothing; of e templates they say what the weight of the product does.
+    assert dataclasses.replace(chance, odds=0.0, odds_templates=1.0).of(0.9, 0.0, 1) == 0.5
+    assert dataclasses.replace(chance, templates=3.0).of(0.5, 0.0, 2) == pytest.approx(8 / 9)
 
 
 def test_chances_are_fitted_to_what_was_right():
     """Of two shares one is right in 9 of 10 cases, the other in 2 of 10."""
 
     def candidate(share):
-        return Candidate(row=0, moves={}, distance=1.0, share=share, alike=1, units=1)
+        return Candidate(row=0, moves={}, distance=1.0, share=share, alike=1, units=1, among=7)
 
-    found = fitted([candidate(0.8)] * 10 + [candidate(0.3)] * 10, [True] * 9 + [False] + [True] * 2 + [False] * 8)
-    assert found.of(0.8, 1.0) == pytest.approx(0.9, abs=1e-3)
-    assert found.of(0.3, 1.0) == pytest.approx(0.2, abs=1e-3)
+    right = [True] * 9 + [False], [True] * 2 + [False] * 8
+    judged = [
+        calibration.Judged(candidate(share), True, each)
+        for share, rights in zip((0.8, 0.3), right, strict=True)
+        for each in rights
+    ]
+    found = fitted(judged)
+    assert found.of(0.8, 1.0, 7) == pytest.approx(0.9, abs=1e-3)
+    assert found.of(0.3, 1.0, 7) == pytest.approx(0.2, abs=1e-3)
+    assert calibration.calibration_error(found, judged) == pytest.approx(0, abs=1e-3)
+    # Half of what is said to be right in 9 of 10 cases: off by 0.4.
+    wrong = [*judged[:5], *(dataclasses.replace(each, right=False) for each in judged[5:10])]
+    assert calibration.calibration_error(found, wrong) == pytest.approx(0.4, abs=1e-3)
 
 
 def test_the_first_candidate_has_a_chance_and_a_known_crystal_none(known):
@@ -180,11 +195,11 @@ def test_the_first_candidate_has_a_chance_and_a_known_crystal_none(known):
 def test_chances_come_from_crystals_that_are_left_out(known, monkeypatch):
     """Each of the library in turn: CaF2 is alone with its amounts; the first candidates of six others are judged."""
     judged = []
-    monkeypatch.setattr(calibration, "fitted", lambda found, right: judged.append((found, right)) or Chance(0, 1, 0))
-    found = calibrated(Substitution(known), known.table, n=7)
-    first, right = judged[0]
-    names = [known.material_ids[each.row] for each in first]
+    monkeypatch.setattr(calibration, "fitted", lambda found: judged.append(found) or Chance(0, 1, 0))
+    found = calibrated(shipped(), [known], known.table, n=7)
+    first = judged[0]
+    names = [known.material_ids[each.candidate.row] for each in first]
     assert len(first) == 6
-    assert [right[at] for at, name in enumerate(names) if name in ("SrTiO3", "KTaO3")] == [True, True]
+    assert [first[at].right for at, name in enumerate(names) if name in ("SrTiO3", "KTaO3")] == [True, True]
     assert found.chance == found.later_chance == Chance(0, 1, 0)
     assert np.array_equal(found.vectors, shipped().vectors)

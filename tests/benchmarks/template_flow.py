@@ -22,7 +22,7 @@ from unimat.crystal_table import Crystal
 from unimat.materials.comparer import Comparer
 from unimat.materials.metrics_settings import matcher_settings
 from unimat.materials.search import libraries
-from unimat.materials.search.substitution import Substitution, formula_of
+from unimat.materials.search.substitution import Substitution, formula_of, moves_text
 from unimat.model.checkpoints import Model, read_model
 from unimat.model.pretrained import model_file
 from unimat.model.sampled_sets import sample
@@ -63,7 +63,7 @@ def cases(dataset: Path, split: str, take: int, cache: Path) -> list[Case]:
         numbers, counts = np.unique(truth.atomic_numbers, return_counts=True)
         wanted = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
         candidates = substitution.candidates(wanted, CANDIDATES)
-        crystals = [substitution.crystal(each, truth.material_id) for each in candidates]
+        crystals = [substitution.crystal(each, truth.material_id, moves=moves_text(each.moves)) for each in candidates]
         found.append(Case(truth, formula_of(wanted), crystals, candidates[0].distance if candidates else np.inf))
     return found
 
@@ -71,7 +71,7 @@ def cases(dataset: Path, split: str, take: int, cache: Path) -> list[Case]:
 def refined(model: Model, crystals: Sequence[Crystal], settings: SampleSettings, folder: Path) -> list[Crystal | None]:
     """What the model makes of each crystal as a template; None where it is no crystal."""
     path = folder / "templates.parquet"
-    named = [dataclasses.replace(each, material_id=f"t{row}", properties={}) for row, each in enumerate(crystals)]
+    named = [dataclasses.replace(each, material_id=f"t{row}") for row, each in enumerate(crystals)]
     crystal_table.write(crystal_table.from_crystals(named), path)
     table, _, _ = sample(model, dataclasses.replace(settings, templates=str(path)))
     by_row = dict(zip(table.column("template_id").tolist(), table, strict=True))

@@ -20,8 +20,9 @@ from unimat.model.compact.names import CELLS, TEMPLATE
 from unimat.model.compact.templates import Bridge, drawn_bridge, told
 from unimat.model.compact.torus import wrapped
 from unimat.model.encode_stream import encode_dataset
-from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE, read_encoding
+from unimat.model.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE, read_encoding
 from unimat.model.fine_tuning import start_of
+from unimat.model.requests import elements_before
 from unimat.model.sampled_sets import sample
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings
 from unimat.model.shards import EncodedSplit
@@ -47,6 +48,7 @@ def with_templates(n, seed):
         known = {
             "template_lattice": (0.99 * crystal.lattice).ravel().tolist(),
             "template_coords": there.ravel().tolist(),
+            "template_species": [14 if z == 6 else 6 for z in numbers],
         }
         crystals.append(dataclasses.replace(crystal, properties=known if at < n - 1 else dict.fromkeys(known)))
     return crystal_table.from_crystals(crystals)
@@ -96,6 +98,8 @@ def test_templates_lie_beside_their_crystals(encoded):
     np.testing.assert_allclose(batch[TEMPLATE_COORDS][0, :3], np.mod(sign * there, 1), atol=1e-6)
     np.testing.assert_allclose(batch[TEMPLATE_LATTICE][0, :3], 0.99 * batch["lattice"][0, :3], rtol=1e-5)
     np.testing.assert_allclose(batch[TEMPLATE_LATTICE][0, 3:], batch["lattice"][0, 3:], rtol=1e-5)
+    cell_of = read_encoding(encoded).grid.cell_of
+    assert batch[TEMPLATE_CELL].tolist() == [[cell_of[14], cell_of[6], cell_of[14], -1], [-1] * 4]
     assert np.isnan(batch[TEMPLATE_LATTICE][1]).all()
     assert not batch[TEMPLATE_COORDS][1].any()
 
@@ -161,7 +165,8 @@ def test_a_network_that_begins_to_see_templates_says_what_it_said(encoding):
     noisy = {"coords": jnp.asarray(rng.uniform(size=(2, 3, 3)), jnp.float32), "lattice": jnp.zeros((2, 6))}
     cells, log_snr = jnp.array([[0, 1, 1], [0, 0, -1]]), jnp.array([-1.0, 2.0])
     template = jnp.asarray(rng.uniform(size=(2, 3, 3)), jnp.float32)
-    shown = told(template, jnp.ones((2, 6)), jnp.ones(2, bool), jnp.array([True, False]))
+    moved_from = jnp.array([[2, 1, 1], [3, 3, -1]])
+    shown = told(template, jnp.ones((2, 6)), moved_from, jnp.ones(2, bool), jnp.array([True, False]))
 
     def squares(network, params, conditions):
         found = network.apply(params, noisy, log_snr, {CELLS: cells, **conditions})
@@ -175,6 +180,7 @@ def test_a_network_that_begins_to_see_templates_says_what_it_said(encoding):
         np.testing.assert_allclose(gradient, of_two[name], rtol=1e-4, atol=1e-5)
     for layer in (
         ("template_in",),
+        ("template_move",),
         ("blocks", "attention", "template_out"),
         ("template_lattice_out",),
         ("template_ways",),
@@ -188,13 +194,17 @@ def test_a_crystal_without_a_template_is_told_nothing(encoding):
     noisy = {"coords": jnp.full((1, 3, 3), 0.3), "lattice": jnp.zeros((1, 6))}
     cells = jnp.array([[0, 1, 1]])
 
-    def velocity(coords, shown):
-        conditions = told(coords, coords[:, :2].reshape(1, 6), jnp.array([shown]), jnp.array([False]))
+    def velocity(coords, shown, moved_from=(0, 1, 1)):
+        of_atoms = coords, coords[:, :2].reshape(1, 6), jnp.array([moved_from])
+        conditions = told(*of_atoms, jnp.array([shown]), jnp.array([False]))
         return network.apply(params, noisy, jnp.zeros(1), {CELLS: cells, **conditions})["coords"]
 
     here, there = jnp.full((1, 3, 3), 0.1), jnp.full((1, 3, 3), 0.2)
     np.testing.assert_array_equal(velocity(here, False), velocity(there, False))
     assert np.abs(velocity(here, True) - velocity(there, True)).max() > 1e-3
+    np.testing.assert_array_equal(velocity(here, False), velocity(here, False, (3, 1, 1)))
+    assert np.abs(velocity(here, True) - velocity(here, True, (3, 1, 1))).max() > 1e-3
+    np.testing.assert_array_equal(velocity(here, True), velocity(here, True, (-1, -1, -1)))  # nothing is said of a move
 
 
 def test_fine_tuning_brings_templates_to_a_model_without(encoded, encoding, tmp_path):
@@ -277,7 +287,9 @@ def test_noise_goes_to_the_crystal_where_its_template_is_seen(batch, encoding):
 
 def test_errors_of_bridges_count_in_units_of_their_length():
     flags = jnp.array([True, False])
-    bridge = Bridge(jnp.zeros((2, 1, 3)), jnp.zeros((2, 6)), flags, flags, {}, jnp.array([0.1, 0.2]))
+    bridge = Bridge(
+        jnp.zeros((2, 1, 3)), jnp.zeros((2, 6)), jnp.full((2, 1), -1), flags, flags, {}, jnp.array([0.1, 0.2])
+    )
     velocity = {"coords": jnp.full((2, 1, 3), 0.1), "lattice": jnp.full((2, 6), 2.0)}
     squared = {"coords": jnp.array([0.01 * 12, 1.0]), "lattice": jnp.array([4.0, 1.0])}
     found = bridge.weighted(squared, velocity, jnp.ones((2, 1), bool))
@@ -373,3 +385,11 @@ def test_bad_requests_are_told(fresh, encoding, templates, tmp_path):
             SampleSettings(**changes)
     with pytest.raises(ValueError, match="templates are for network compact"):
         ModelSettings(templates=True)
+
+
+def test_elements_before_the_exchange_are_those_of_the_moves():
+    rows = [random_crystal(np.random.default_rng(0), name, [8, 38, 8]) for name in "abcd"]
+    table = crystal_table.from_crystals(rows)
+    assert elements_before(table).tolist() == [8, 38, 8] * 4
+    table = table.with_column("moves", ["Ba->Sr S->O", "Ba->Sr", "Ba->Sr (1 of 2)", None])
+    assert elements_before(table).reshape(4, 3).tolist() == [[16, 56, 16], [8, 56, 8], [8, 38, 8], [8, 38, 8]]

@@ -15,6 +15,8 @@ from unimat.periodic_table import Grid
 FORMAT = 1
 SPLITS = ("train", "val", "test")
 TEMPLATE_COORDS, TEMPLATE_LATTICE = "template_coords", "template_lattice"  # columns of tables, entries of batches
+TEMPLATE_SPECIES = "template_species"  # column of tables
+TEMPLATE_CELL = "template_cell"  # entry of batches
 SHARDS = "shards"  # the key of encoding.json that lists the files; see `unimat.model.shards`
 
 
@@ -105,10 +107,16 @@ class Templates:
     Attributes:
         coords: (n, 3) float32, fractional, in [0, 1); zeros of a crystal without a template.
         lattice: (m, 6) float64, as of `EncodedCrystals`; NaN of a crystal without a template.
+        cell: (n,) int16, flat index of the cell from which the atom's element moved to its own; -1 of a crystal
+            without a template, and of an element outside the grid.
     """
 
     coords: np.ndarray
     lattice: np.ndarray
+    cell: np.ndarray
+
+    def taken(self, atoms: slice | np.ndarray, crystals: slice | np.ndarray) -> "Templates":
+        return Templates(self.coords[atoms], self.lattice[crystals], self.cell[atoms])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +157,7 @@ class EncodedCrystals:
         ids, offsets = self.material_ids[start:stop], self.offsets[start : stop + 1] - first
         cell, slot, coords = (array[first:last] for array in (self.cell, self.slot, self.coords))
         properties = {name: values[start:stop] for name, values in self.properties.items()}
-        templates = self.templates and Templates(self.templates.coords[first:last], self.templates.lattice[start:stop])
+        templates = self.templates and self.templates.taken(slice(first, last), slice(start, stop))
         return EncodedCrystals(ids, offsets, cell, slot, coords, self.lattice[start:stop], properties, templates)
 
     def pad_into(self, batch: dict[str, np.ndarray], at: np.ndarray, rows: np.ndarray) -> None:
@@ -166,6 +174,7 @@ class EncodedCrystals:
             batch["properties"][at] = np.concatenate(columns, axis=1)
         if self.templates is not None:
             batch[TEMPLATE_COORDS][row, column] = self.templates.coords[atom]
+            batch[TEMPLATE_CELL][row, column] = self.templates.cell[atom]
             batch[TEMPLATE_LATTICE][at] = self.templates.lattice[rows]
 
     @property
@@ -179,8 +188,8 @@ def padding(n: int, width: int, n_properties: int = 0, templates: bool = False) 
 
     `cell` (n, A) int16 is -1 where there is no atom; `slot` (n, A) int16, `coords` (n, A, 3) float32 and
     `lattice` (n, 6) float32 are zeros there. A is `width`. Of a dataset with properties it also has `properties`
-    (n, P) float32, NaN where there is no value; of one with templates `template_coords` (n, A, 3) and
-    `template_lattice` (n, 6) float32, NaN where there is none.
+    (n, P) float32, NaN where there is no value; of one with templates `template_coords` (n, A, 3), `template_cell`
+    (n, A) int16, -1 where there is none, and `template_lattice` (n, 6) float32, NaN where there is none.
     """
     batch: dict[str, np.ndarray] = {
         "cell": np.full((n, width), -1, np.int16),
@@ -192,6 +201,7 @@ def padding(n: int, width: int, n_properties: int = 0, templates: bool = False) 
         batch["properties"] = np.full((n, n_properties), np.nan, np.float32)
     if templates:
         batch[TEMPLATE_COORDS] = np.zeros((n, width, 3), np.float32)
+        batch[TEMPLATE_CELL] = np.full((n, width), -1, np.int16)
         batch[TEMPLATE_LATTICE] = np.full((n, 6), np.nan, np.float32)
     return batch
 
@@ -218,7 +228,7 @@ def concatenated(parts: Sequence[EncodedCrystals]) -> EncodedCrystals:
     templates = None
     if known:
         templates = Templates(
-            *(np.concatenate([getattr(each, name) for each in known]) for name in ("coords", "lattice"))
+            *(np.concatenate([getattr(each, name) for each in known]) for name in ("coords", "lattice", "cell"))
         )
     return EncodedCrystals(ids, offsets, cell, slot, coords, lattice, properties, templates)
 

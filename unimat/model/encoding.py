@@ -15,7 +15,14 @@ import pyarrow.compute as pc
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.errors import CrystalRejected, UserError
 from unimat.model import lattice as lattice_forms
-from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE, EncodedCrystals, Encoding, Templates
+from unimat.model.encoded import (
+    TEMPLATE_COORDS,
+    TEMPLATE_LATTICE,
+    TEMPLATE_SPECIES,
+    EncodedCrystals,
+    Encoding,
+    Templates,
+)
 from unimat.model.settings import EncodeSettings
 from unimat.periodic_table import SYMBOLS, Grid, grid_of_elements
 
@@ -49,21 +56,21 @@ def encode_table(
         max_atoms: crystals of more atoms are rejected; None: no limit.
         source: written into the rejected rows.
         properties: columns of the table to take along.
-        templates: take the columns `template_lattice` and `template_coords` along.
+        templates: take the columns of templates along; see `templates_of`.
 
     Raises:
         UserError: on a property that the table does not have, or that is no number or vector; on templates that the
             table does not have, or that do not have its crystals' numbers of atoms.
     """
     ids, n_atoms, matrices = table.arrow.column("material_id").combine_chunks(), table.n_atoms, table.lattices
-    cells = _cells(table.flat_atomic_numbers, grid)
+    cells = cells_of(table.flat_atomic_numbers, grid)
     crystal = np.repeat(np.arange(len(table)), n_atoms)
     slot = _ranks(crystal, cells, grid)
     rejected = _rejections(table, cells, slot, slots or MAX_SLOTS, max_atoms)
     keep = np.ones(len(table), bool)
     keep[list(rejected)] = False
     chosen, matrices = keep[crystal], matrices[keep]
-    known = templates_of(table) if templates else None
+    known = templates_of(table, grid) if templates else None
     encoded = EncodedCrystals(
         pc.filter(ids, pa.array(keep)),
         np.concatenate([[0], np.cumsum(n_atoms[keep])]),
@@ -72,7 +79,7 @@ def encode_table(
         _wrapped(table.flat_frac_coords[chosen], np.repeat(_handedness(matrices), n_atoms[keep])),
         lattice_forms.to_parameters(matrices),
         {name: property_values(table, name)[keep] for name in properties},
-        known and Templates(known.coords[chosen], known.lattice[keep]),
+        known and known.taken(chosen, keep),
     )
     return encoded, [Rejected(ids[i].as_py(), source, r.reason, r.detail) for i, r in sorted(rejected.items())]
 
@@ -98,14 +105,18 @@ def property_values(table: CrystalTable, name: str) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.float32(np.nan))
 
 
-def templates_of(table: CrystalTable) -> Templates:
-    """Templates of the crystals of a table, in its columns `template_lattice` (nine numbers, Å) and `template_coords`.
+def templates_of(table: CrystalTable, grid: Grid) -> Templates:
+    """Templates of the crystals of a table.
+
+    Its columns are `template_lattice` (nine numbers, Å), `template_coords` (three for each atom) and `template_species`
+    (an atomic number for each atom, of the element whose place the atom's takes).
 
     Raises:
         UserError: if a column is missing, or a template has another number of atoms than its crystal.
     """
     values = []
-    for name, sizes in ((TEMPLATE_LATTICE, np.full(len(table), 9)), (TEMPLATE_COORDS, 3 * table.n_atoms)):
+    of_atoms = (TEMPLATE_COORDS, 3 * table.n_atoms), (TEMPLATE_SPECIES, table.n_atoms)
+    for name, sizes in ((TEMPLATE_LATTICE, np.full(len(table), 9)), *of_atoms):
         table.column(name)  # names those that there are
         column = table.arrow.column(name).combine_chunks().cast(pa.list_(pa.float64()))
         given = np.asarray(column.is_valid())
@@ -117,15 +128,15 @@ def templates_of(table: CrystalTable) -> Templates:
             )
         filled = np.full(sizes.sum(), np.nan)
         filled[np.repeat(given, sizes)] = column.drop_null().flatten().to_numpy(zero_copy_only=False)
-        values.append(filled.reshape(-1, 3))
-    matrices = values[0].reshape(-1, 3, 3)
-    finite: np.ndarray = np.asarray(np.isfinite(values[1]).all(1))
+        values.append(filled)
+    matrices, places = values[0].reshape(-1, 3, 3), values[1].reshape(-1, 3)
+    finite: np.ndarray = np.asarray(np.isfinite(places).all(1))
     known: np.ndarray = np.isfinite(matrices).all((1, 2)) & (np.bincount(_crystals(table), ~finite, len(table)) == 0)
     lattice = np.full((len(table), 6), np.nan)
     lattice[known] = lattice_forms.to_parameters(matrices[known])
     # Turned round where the crystal's axes are, so that both stay in one setting.
-    coords = np.where(finite[:, None], values[1], 0.0)
-    return Templates(_wrapped(coords, np.repeat(_handedness(table.lattices), table.n_atoms)), lattice)
+    coords = _wrapped(np.where(finite[:, None], places, 0.0), np.repeat(_handedness(table.lattices), table.n_atoms))
+    return Templates(coords, lattice, cells_of(np.nan_to_num(values[2]).astype(np.int64), grid).astype(np.int16))
 
 
 def _crystals(table: CrystalTable) -> np.ndarray:
@@ -150,7 +161,7 @@ def _vectors(column: pa.Array) -> np.ndarray:
     return values
 
 
-def _cells(atomic_numbers: np.ndarray, grid: Grid) -> np.ndarray:
+def cells_of(atomic_numbers: np.ndarray, grid: Grid) -> np.ndarray:
     """(n,) flat cell of each atom; -1 outside the grid."""
     lookup = np.full(len(SYMBOLS) + 1, -1, np.int64)
     lookup[list(grid.cell_of)] = list(grid.cell_of.values())

@@ -13,7 +13,7 @@ from unimat.model.channels import channel_map
 from unimat.model.compact.names import CELLS, TEMPLATE
 from unimat.model.compact.network import CompactNetwork
 from unimat.model.conditions import condition_shapes
-from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE, Encoding
+from unimat.model.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE, Encoding
 from unimat.model.settings import CRYSTAL_CONDITIONS, ModelSettings
 from unimat.model.tensors import State
 from unimat.model.unet import UNet
@@ -46,7 +46,7 @@ class Network:
     def no_conditions(self, n: int) -> dict[str, jax.Array]:
         """The conditions of n crystals of which nothing is said."""
         none = {name: jnp.zeros((n, *shape)) for name, shape in self.condition_shapes.items()}
-        return none | {name: none[name].astype(jnp.int32) - 1 for name in (CELLS,) if name in none}
+        return none | {name: none[name].astype(jnp.int32) - 1 for name in (CELLS, TEMPLATE_CELL) if name in none}
 
     def apply(
         self,
@@ -105,7 +105,8 @@ def build(settings: ModelSettings, encoding: Encoding) -> Network:
     if settings.network == "compact":
         conditions = {CELLS: (encoding.max_atoms,), **conditions}
         if settings.templates:
-            conditions |= {TEMPLATE: (2,), TEMPLATE_COORDS: coords, TEMPLATE_LATTICE: (encoding.lattice_size,)}
+            of_atoms = {TEMPLATE_COORDS: coords, TEMPLATE_CELL: (encoding.max_atoms,)}
+            conditions |= {TEMPLATE: (2,), **of_atoms, TEMPLATE_LATTICE: (encoding.lattice_size,)}
     else:
         coords = (*encoding.tensor_shape, channel_map(settings).n_channels)
     return Network(module, {"coords": coords, "lattice": (encoding.lattice_size,)}, conditions)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from unimat import crystal_table
 from unimat.checked_csv import rows_of
+from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
 from unimat.model.checkpoints import Model
 from unimat.model.conditions import (
@@ -23,11 +24,11 @@ from unimat.model.conditions import (
     first_slots,
     property_condition,
 )
-from unimat.model.encoded import EncodedCrystals, Encoding
-from unimat.model.encoding import encode_table
+from unimat.model.encoded import EncodedCrystals, Encoding, Templates
+from unimat.model.encoding import cells_of, encode_table
 from unimat.model.formula import Counts, chemical_system, parsed, system_name
 from unimat.model.settings import CRYSTAL_CONDITIONS, SampleSettings
-from unimat.periodic_table import SYMBOLS
+from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
 logger = logging.getLogger("unimat.sample")
 
@@ -136,7 +137,27 @@ def _of_templates(path: str, model: Model, system: tuple[int, ...] | None, value
         )
     ends = table.atom_offsets[1:-1]
     formulas = tuple((_formula(numbers), 1) for numbers in np.split(table.flat_atomic_numbers, ends))
+    cells = cells_of(elements_before(table), model.encoding.grid).astype(np.int16)
+    crystals = dataclasses.replace(crystals, templates=Templates(crystals.coords, crystals.lattice, cells))
     return Requests(formulas, system, values, crystals, tuple(table.material_ids))
+
+
+def elements_before(table: CrystalTable) -> np.ndarray:
+    """(n,) atomic numbers that the atoms of a table had before the exchange that its column `moves` tells of.
+
+    The column is that of `unimat substitute`, such as ``Na->K Cl->Br``. Elements of which it says nothing stay as they
+    are, and so does the whole crystal where only a part of an element was exchanged.
+    """
+    numbers = table.flat_atomic_numbers.copy()
+    if "moves" not in table.property_names:
+        return numbers
+    for text, start, end in zip(table.column("moves"), table.atom_offsets, table.atom_offsets[1:], strict=False):
+        words = [word.split("->") for word in (text or "").split() if "->" in word]
+        if not text or "(" in text or any(len(word) != 2 or not set(word) <= ATOMIC_NUMBER.keys() for word in words):
+            continue
+        before = {ATOMIC_NUMBER[new]: ATOMIC_NUMBER[old] for old, new in words}
+        numbers[start:end] = [before.get(z, z) for z in numbers[start:end].tolist()]
+    return numbers
 
 
 def _formula(atomic_numbers: np.ndarray) -> str:

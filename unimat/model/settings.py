@@ -46,8 +46,8 @@ class EncodeSettings:
         properties: columns of numbers (or of vectors of one length) of the crystal tables that a model may be
             conditioned on.
         max_rejected: share of the training split that may be rejected; more is a mistake more often than not.
-        templates: take along the columns `template_lattice` and `template_coords` of the crystal tables: a known
-            structure for each crystal, aligned with it atom by atom.
+        templates: take along the columns `template_lattice`, `template_coords` and `template_species` of the crystal
+            tables: a known structure for each crystal, aligned with it atom by atom.
     """
 
     elements: tuple[str, ...] | None = None

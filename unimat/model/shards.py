@@ -17,6 +17,7 @@ from unimat.errors import UserError
 from unimat.files import read_json, sha256, whole_file
 from unimat.model.encoded import (
     SHARDS,
+    TEMPLATE_CELL,
     TEMPLATE_COORDS,
     TEMPLATE_LATTICE,
     EncodedCrystals,
@@ -152,7 +153,9 @@ def write_shard(crystals: EncodedCrystals, path: Path) -> int:
     if crystals.templates is not None:
         flat = pa.array(crystals.templates.coords.astype(np.float32).ravel())
         triples = pa.FixedSizeListArray.from_arrays(flat, 3)
-        columns[TEMPLATE_COORDS] = pa.ListArray.from_arrays(pa.array(crystals.offsets, pa.int32()), triples)
+        offsets = pa.array(crystals.offsets, pa.int32())
+        columns[TEMPLATE_COORDS] = pa.ListArray.from_arrays(offsets, triples)
+        columns[TEMPLATE_CELL] = pa.ListArray.from_arrays(offsets, pa.array(crystals.templates.cell))
         lattice = pa.array(crystals.templates.lattice.ravel())
         columns[TEMPLATE_LATTICE] = pa.FixedSizeListArray.from_arrays(lattice, 6)
     batch = pa.record_batch(columns)
@@ -205,7 +208,8 @@ def _templates(batch: pa.RecordBatch) -> Templates | None:
     if TEMPLATE_COORDS not in batch.schema.names:
         return None
     coords, lattice = batch.column(TEMPLATE_COORDS).values.values, batch.column(TEMPLATE_LATTICE).values
-    return Templates(coords.to_numpy().reshape(-1, 3), lattice.to_numpy().reshape(-1, 6))
+    cell = batch.column(TEMPLATE_CELL).values.to_numpy()
+    return Templates(coords.to_numpy().reshape(-1, 3), lattice.to_numpy().reshape(-1, 6), cell)
 
 
 def _values(column: pa.Array) -> np.ndarray:

@@ -13,6 +13,7 @@ import functools
 import importlib.resources
 import json
 import math
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,24 +30,35 @@ LEAST_SHARE = 1e-4
 
 @dataclasses.dataclass(frozen=True)
 class Chance:
-    """The chance that a candidate is right: logistic in the log odds of its share of the votes and in its distance.
+    """The chance that a candidate is right: logistic in its votes, its distance and the number of templates.
 
     Attributes:
-        constant, odds, nearness: weights of 1, of the log odds, and of minus the distance.
+        constant, odds, nearness, templates, odds_templates: weights of `terms`, in turn.
     """
 
     constant: float
     odds: float
     nearness: float
+    templates: float = 0.0
+    odds_templates: float = 0.0
 
-    def of(self, share: float, distance: float) -> float:
-        return 1 / (1 + math.exp(-(self.constant + self.odds * self.log_odds_of(share) - self.nearness * distance)))
+    def of(self, share: float, distance: float, among: int) -> float:
+        terms = self.terms(share, distance, among)
+        return 1 / (1 + math.exp(-sum(map(operator.mul, dataclasses.astuple(self), terms))))
 
     @staticmethod
-    def log_odds_of(share: float) -> float:
-        """Bounded, for shares of nearly none and nearly all."""
+    def terms(share: float, distance: float, among: int) -> tuple[float, ...]:
+        """1, the log odds of the share, minus the distance, the log of the number of templates, and its product.
+
+        The product is that with the log odds: of two templates, half of the votes says little.
+
+        Args:
+            share: of the votes. Shares of nearly none and nearly all are bounded.
+            among: templates of the composition's anonymous formula.
+        """
         share = min(max(share, LEAST_SHARE), 1 - LEAST_SHARE)
-        return math.log(share / (1 - share))
+        odds, n = math.log(share / (1 - share)), math.log(among)
+        return 1.0, odds, -distance, n, n * odds
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,11 @@ CANDIDATES = 20  # of which they are drawn
 FIELDS = (
     pa.field("template_lattice", pa.list_(pa.float64()), metadata={"unit": "Å"}),
     pa.field("template_coords", pa.list_(pa.float64()), metadata={"description": "fractional, in the crystal's order"}),
+    pa.field(
+        "template_species",
+        pa.list_(pa.int16()),
+        metadata={"description": "atomic numbers before the exchange, in the crystal's order"},
+    ),
     pa.field("template_distance", pa.float64(), metadata={"unit": "nats", "description": "of the substitution"}),
     pa.field("template_id", pa.string(), metadata={"description": "material_id of the known crystal"}),
 )
@@ -75,6 +80,7 @@ def _paired(crystal: Crystal, template: Crystal, candidate: Candidate, substitut
     about: dict[str, Any] = {
         "template_lattice": template.lattice.ravel().tolist(),
         "template_coords": template.frac_coords.ravel().tolist(),
+        "template_species": substitution.templates.table[candidate.row].atomic_numbers.tolist(),
         "template_distance": candidate.distance,
         "template_id": substitution.templates.material_ids[candidate.row],
     }

@@ -30,6 +30,7 @@ class Candidate:
         share: of the votes of all templates that are for its kind.
         alike: templates among the voters that are of its kind.
         units: formula units in the cell.
+        among: templates that have the anonymous formula of the composition.
         chance: that it matches the crystal that is looked for, from 0 to 1; None if it was not measured, and for a
             crystal that is known.
     """
@@ -40,6 +41,7 @@ class Candidate:
     share: float
     alike: int
     units: int
+    among: int
     chance: float | None = None
 
 
@@ -81,7 +83,8 @@ class Substitution:
         votes, alike = np.bincount(place, weight), np.bincount(place)
         shares = votes / votes.sum()
         order = _ordered(place, votes)[:n]
-        first = self._chance(shares[place[order[0]]], distance[order[0]], None) if order else None
+        among = len(group.rows)
+        first = self._chance(shares[place[order[0]]], distance[order[0]], among, None) if order else None
         return [
             Candidate(
                 row=int(group.rows[template[at]]),
@@ -90,17 +93,18 @@ class Substitution:
                 share=float(shares[place[at]]),
                 alike=int(alike[place[at]]),
                 units=int(group.units[template[at]]),
-                chance=self._chance(shares[place[at]], distance[at], first if rank else None),
+                among=among,
+                chance=self._chance(shares[place[at]], distance[at], among, first if rank else None),
             )
             for rank, at in enumerate(order)
         ]
 
-    def _chance(self, share: float, distance: float, first: float | None) -> float | None:
+    def _chance(self, share: float, distance: float, among: int, first: float | None) -> float | None:
         """Of a candidate; no later one has more than the first, where that is given."""
         measured = self.exchange.chance if first is None else self.exchange.later_chance
         if measured is None or distance == 0:
             return None
-        chance = measured.of(float(share), float(distance))
+        chance = measured.of(float(share), float(distance), among)
         return chance if first is None else min(chance, first)
 
     def crystal(self, candidate: Candidate, material_id: str, **properties: object) -> Crystal:

@@ -16,13 +16,13 @@ from unimat.model.compact.names import CELLS, OCCUPANCY, TEMPLATE, TEMPLATE_LAYE
 from unimat.model.compact.occupancy import Occupancy
 from unimat.model.compact.torus import wrapped
 from unimat.model.embeddings import ConditionEmbedding, NoiseLevel
-from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE
+from unimat.model.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE
 from unimat.model.settings import ModelSettings
 from unimat.model.tensors import State
 
 LATEST = 0.75  # time beyond which what leads to the template is not hurried any more: its factor 1 / (1 - t) ends at 4
 TEMPLATE_WIDTH = 64  # of what is made of a template's lattice
-TEMPLATES = (TEMPLATE, TEMPLATE_COORDS, TEMPLATE_LATTICE)
+TEMPLATES = (TEMPLATE, TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE)
 
 
 class CellEmbedding(nn.Module):
@@ -110,8 +110,9 @@ class CompactNetwork(nn.Module):
         Args:
             log_snr: (B,), of the path at this time.
             conditions: `cells` (B, A) int, -1 where there is no atom; (B, k) of properties, which modulate each block;
-                of a network that can be shown templates `template` (B, 2), `template_coords` (B, A, 3) and
-                `template_lattice` (B, 6), standardised. What is made of these begins at zero.
+                of a network that can be shown templates `template` (B, 2), `template_coords` (B, A, 3),
+                `template_cell` (B, A) int and `template_lattice` (B, 6), standardised. What is made of these begins at
+                zero.
         """
         s, dtype = self.settings, jnp.dtype(self.settings.compute_dtype)
         cells = conditions[CELLS]
@@ -121,7 +122,8 @@ class CompactNetwork(nn.Module):
             occupancy = Occupancy(s.occupancy_channels, self.shape, self.max_atoms, name=OCCUPANCY)
             occupancy(nothing, nothing + 1, jnp.ones(1, jnp.int32), jnp.zeros(1, jnp.int32))
         atoms = present.sum(1, keepdims=True).astype(jnp.float32)
-        embedded = CellEmbedding(s.channels, self.shape, name="cells")(cells)
+        embedding = CellEmbedding(s.channels, self.shape, name="cells")
+        embedded = embedding(cells)
         pooled = embedded.sum(1) / jnp.maximum(atoms, 1.0)
         c = self._modulation(noisy["lattice"], log_snr, pooled, atoms, conditions).astype(dtype)
         phases, distances = self._geometry(noisy, atoms, dtype)
@@ -130,6 +132,9 @@ class CompactNetwork(nn.Module):
         if s.templates:
             given = conditions[TEMPLATE][:, None, :1]
             x = x + self._towards(noisy["coords"], conditions).astype(dtype)
+            moved = (embedding(conditions[TEMPLATE_CELL]) - embedded) * (conditions[TEMPLATE_CELL] >= 0)[..., None]
+            move = nn.Dense(s.channels, use_bias=False, kernel_init=zeros, dtype=dtype, name="template_move")
+            x = x + move(moved) * given
             known = {"coords": conditions[TEMPLATE_COORDS], "lattice": conditions[TEMPLATE_LATTICE]}
             template = self._geometry(known, atoms, dtype)[1] * given[..., None].astype(dtype)
         x, _ = self._blocks(train)(x, c, phases, distances, present, template)

@@ -18,7 +18,7 @@ from unimat.model.compact.network import occupancy_of
 from unimat.model.compact.occupancy import sampled_counts
 from unimat.model.compact.pairing import nearest
 from unimat.model.compact.symmetry import operations
-from unimat.model.compact.templates import coords_by_cell, told_of_templates
+from unimat.model.compact.templates import atoms_by_cell, told_of_templates
 from unimat.model.compact.torus import without_mean
 from unimat.model.conditions import counts_on_grid, left_out
 from unimat.model.devices import within
@@ -202,7 +202,7 @@ class Drawing:
         """Lattice (6,) and coordinates (n, 3) of crystal `index` in the space group of the template it started at."""
         templates = self.requests.templates
         assert templates is not None  # settings that start at a template have some
-        there, parameters = coords_by_cell(templates, index), templates.lattice[index]
+        there, parameters = templates.coords[atoms_by_cell(templates, index)], templates.lattice[index]
         if not (np.isfinite(lattice).all() and lattice_forms.closes(lattice)):
             return lattice, coords  # refused later, with the reason
         found = operations(lattice_forms.to_matrices(parameters), there, cells)

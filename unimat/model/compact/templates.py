@@ -17,7 +17,7 @@ from unimat.model.augmentation import Batch
 from unimat.model.compact.names import TEMPLATE
 from unimat.model.compact.pairing import nearest_with
 from unimat.model.compact.torus import without_mean, wrapped
-from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE, EncodedCrystals, Encoding
+from unimat.model.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE, EncodedCrystals, Encoding
 from unimat.model.schedule import times_of_batch
 from unimat.model.settings import TrainSettings
 from unimat.model.tensors import State
@@ -35,12 +35,15 @@ class Bridge:
 
     Attributes:
         coords: (B, A, 3) of the templates. lattice: (B, D), standardised; zeros where there is none.
+        cells: (B, A) int, those that the elements moved from. All atoms of an element move from one, so that equal
+            atoms can be exchanged without them.
         shown, starts: (B,) bool; a path that starts from a template is of a crystal that is shown it.
         jitter: as of `base`, standard normal. even: (B,) times, evenly spread.
     """
 
     coords: jax.Array
     lattice: jax.Array
+    cells: jax.Array
     shown: jax.Array
     starts: jax.Array
     jitter: State
@@ -78,7 +81,7 @@ class Bridge:
             "coords": coords - jnp.floor(coords),
             "lattice": begin["lattice"] + t[:, None] * velocity["lattice"],
         }
-        return state, velocity, told(aim, self.lattice, self.shown, self.starts)
+        return state, velocity, told(aim, self.lattice, self.cells, self.shown, self.starts)
 
     def weighted(self, squared: State, velocity: State, present: jax.Array) -> State:
         """Mean squared errors (B,), those of bridges in units of their length."""
@@ -96,7 +99,11 @@ def drawn_bridge(batch: Batch, encoding: Encoding, settings: TrainSettings, trai
     """Templates of a batch, none where it has none; in validation, too, some are not shown and some are starts."""
     shown_key, start_key, coords_key, lattice_key, time_key = jax.random.split(key, 5)
     n = len(batch["cell"])
-    none = {TEMPLATE_COORDS: jnp.zeros_like(batch["coords"]), TEMPLATE_LATTICE: jnp.full((n, 6), jnp.nan)}
+    none = {
+        TEMPLATE_COORDS: jnp.zeros_like(batch["coords"]),
+        TEMPLATE_CELL: jnp.full_like(batch["cell"], -1),
+        TEMPLATE_LATTICE: jnp.full((n, 6), jnp.nan),
+    }
     batch = none | batch
     known = jnp.isfinite(batch[TEMPLATE_LATTICE]).all(1)
     shown = known & (jax.random.uniform(shown_key, (n,)) >= settings.template_dropout)
@@ -106,7 +113,8 @@ def drawn_bridge(batch: Batch, encoding: Encoding, settings: TrainSettings, trai
         "coords": jax.random.normal(coords_key, batch["coords"].shape),
         "lattice": jax.random.normal(lattice_key, lattice.shape),
     }
-    return Bridge(batch[TEMPLATE_COORDS], lattice, shown, starts, jitter, times_of_batch(n, key=time_key))
+    of_atoms = batch[TEMPLATE_COORDS], lattice, batch[TEMPLATE_CELL].astype(jnp.int32)
+    return Bridge(*of_atoms, shown, starts, jitter, times_of_batch(n, key=time_key))
 
 
 def standardised(parameters: jax.Array, known: jax.Array, n_atoms: jax.Array, encoding: Encoding) -> jax.Array:
@@ -123,21 +131,24 @@ def centred(start: jax.Array, end: jax.Array, present: jax.Array) -> jax.Array:
     return end - jnp.where(present[..., None], towards - without_mean(towards, present), 0.0)
 
 
-def told(coords: jax.Array, lattice: jax.Array, shown: jax.Array, starts: jax.Array) -> dict[str, jax.Array]:
+def told(
+    coords: jax.Array, lattice: jax.Array, cells: jax.Array, shown: jax.Array, starts: jax.Array
+) -> dict[str, jax.Array]:
     """Conditions that show templates to the crystals of `shown` (B,) bool."""
     flags = jnp.stack([shown, starts], axis=-1).astype(jnp.float32)
     return {
         TEMPLATE: flags,
         TEMPLATE_COORDS: coords * flags[:, None, :1],
+        TEMPLATE_CELL: jnp.where(shown[:, None], cells, -1),
         TEMPLATE_LATTICE: lattice * flags[:, :1],
     }
 
 
-def coords_by_cell(crystals: EncodedCrystals, row: int) -> np.ndarray:
-    """(n, 3) coordinates of a crystal, atoms in the order of their cells of the table."""
-    here = slice(crystals.offsets[row], crystals.offsets[row + 1])
-    found: np.ndarray = crystals.coords[here][np.argsort(crystals.cell[here], kind="stable")]
-    return found
+def atoms_by_cell(crystals: EncodedCrystals, row: int) -> np.ndarray:
+    """(n,) index of the atoms of a crystal, in the order of their cells of the table."""
+    first, end = crystals.offsets[row], crystals.offsets[row + 1]
+    order: np.ndarray = np.argsort(crystals.cell[first:end], kind="stable")
+    return first + order
 
 
 def told_of_templates(
@@ -146,18 +157,19 @@ def told_of_templates(
     """Conditions that show templates `rows` (b,), atoms in the order of their cells, to crystals of `width` atoms.
 
     Args:
-        crystals: the templates; None shows none.
+        crystals: the templates, whose own `templates.cell` say where their elements moved from, if it is known; None
+            shows none.
     """
     n = len(rows)
-    coords, lattice, shown = (
-        np.zeros((n, width, 3), np.float32),
-        jnp.zeros((n, encoding.lattice_size)),
-        crystals is not None,
-    )
+    coords, cells = np.zeros((n, width, 3), np.float32), np.full((n, width), -1, np.int32)
+    lattice, shown = jnp.zeros((n, encoding.lattice_size)), crystals is not None
     if crystals is not None:
         for place, row in enumerate(rows.tolist()):
-            found = coords_by_cell(crystals, row)
-            coords[place, : len(found)] = found
+            atoms = atoms_by_cell(crystals, row)
+            coords[place, : len(atoms)] = crystals.coords[atoms]
+            if crystals.templates is not None:
+                cells[place, : len(atoms)] = crystals.templates.cell[atoms]
         parameters = jnp.asarray(crystals.lattice[rows], jnp.float32)
         lattice = standardised(parameters, jnp.ones(n, bool), jnp.asarray(crystals.n_atoms[rows]), encoding)
-    return told(jnp.asarray(coords), lattice, jnp.full(n, shown), jnp.full(n, shown and starts))
+    of_atoms = jnp.asarray(coords), lattice, jnp.asarray(cells)
+    return told(*of_atoms, jnp.full(n, shown), jnp.full(n, shown and starts))
