@@ -146,3 +146,24 @@ def test_a_set_of_new_compositions(run: Run):
     assert list(map(str, found["templates"])) == ["results/demo/dataset/train.parquet", "aflow"]
     assert found["known"] == ["results/demo/dataset/val.parquet"]
     assert json.loads(found["settings"]) == {"n": 7, "partial": 0.5, "seed": 0}
+
+
+def test_a_model_is_shown_the_crystals_of_a_set(run: Run):
+    run.write_config(
+        encode={"elements": ["C", "Si"], "lattice_lengths": "volume", "templates": True},
+        model={"network": "compact", "templates": True},
+        train={"pairing": "nearest", "steps": 200},
+        sets={
+            "exchanged": {"from": "substitution", "templates": "aflow", "compositions": ["SiC"]},
+            "refined": {"from": "sample", "templates": "exchanged", "start": "template"},
+        },
+        metrics=None,
+        relax=None,
+        hull=None,
+        compare=None,
+    )
+    done = run.snakemake("results/demo/sets/refined/crystals.parquet", "--dry-run", "--printshellcmds")
+    commands = {words[0]: words for words in planned_commands(done.stdout)}
+    assert "substitute" in commands, done.stdout
+    settings = json.loads(arguments_of(commands["sample"])["settings"])
+    assert (settings["templates"], settings["start"]) == ("results/demo/sets/exchanged/crystals.parquet", "template")

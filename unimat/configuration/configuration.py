@@ -18,6 +18,7 @@ DFT = ("vasp", "gpaw")  # engines that take one crystal for each job
 SPLITS = ("train", "val", "test")
 TemplateKind = Literal["split", "set", "name", "file"]
 # Origins of sets that may be made for the crystals of others, and the key that says how many for each.
+SHOWN = ("substitution", "split", "file")  # origins of sets that a model can be shown as templates
 MADE_FOR_OTHERS = {"sample": "n", "substitution": "count", "airss": "per_composition"}
 REFERENCE_SPLIT = "test"  # of metrics, where the configuration does not say
 
@@ -76,6 +77,12 @@ class Configuration:
         section = self.sets[name]["from"]
         key = MADE_FOR_OTHERS[section]
         return options_of(self.values, section, self.sets[name]).get(key, getattr(self.settings[section], key))
+
+    def shown_to(self, name: str) -> dict[str, TemplateKind]:
+        """The templates of a sampled set, a set or a file, by its word in the configuration; nothing without."""
+        word = options_of(self.values, "sample", self.sets[name]).get("templates")
+        sets = [each for origin in SHOWN for each in self.sets_from(origin)]
+        return {} if word is None else {word: "set" if word in sets else "file"}
 
     def templates_of(self, name: str) -> dict[str, TemplateKind]:
         """What a set from substitution takes its templates from, by its word in the configuration."""

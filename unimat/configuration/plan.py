@@ -144,6 +144,7 @@ class Plan:
         yield ("train",)
         if self.configuration.truths_of(name):
             yield ("compositions", name)
+        yield from (self._crystals(word) for word, kind in self.configuration.shown_to(name).items() if kind == "set")
 
     def _airss_set(self, name: str) -> Iterator[Job]:
         if self.configuration.truths_of(name):

@@ -289,7 +289,7 @@ class SampleSettings:
         anti_annealing: `euler` alone: atoms move 1 + s * t times as far at time t as the flow says, for this s
             (arXiv:2412.11693 found 5 best): they settle where they are most probable.
         templates: crystal table of structures to start from or to look at, one crystal for each of them, in their order
-            (of a model with `model.templates`); in place of `compositions`.
+            (of a model with `model.templates`); in a workflow, also a set. In place of `compositions`.
         start: where the path of a crystal with a template begins: at `noise`, so that it may end far from it, or at the
             `template`, which it refines.
         template_jitter: deviation of a start at the template, in cells and in units of the lattice vector; 0: none.

@@ -44,10 +44,18 @@ def compositions_of(name, section="sample"):
 
 
 def asked_of(name):
-    """Options of a set, with the file of formulas where it is made for the crystals of another set."""
+    """Options of a set, with the files of what it takes from other sets: formulas, and templates of samples."""
     options = config["sets"][name]
-    formulas = f"results/{config['run']}/compositions/{name}.csv"
-    return options | ({"compositions": formulas} if "compositions_of" in options else {})
+    if "compositions_of" in options:
+        options = options | {"compositions": f"results/{config['run']}/compositions/{name}.csv"}
+    if options["from"] == "sample":
+        options = options | dict(zip(["templates"], shown_to(name)))
+    return options
+
+
+def shown_to(name):
+    """The file of the templates that a sampled set is shown, if it is shown any."""
+    return [place.replace("<run>", config["run"]) for place in table_files(configuration.shown_to(name))]
 
 
 def table_files(tables):

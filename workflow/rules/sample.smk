@@ -5,6 +5,7 @@ rule sample_set:
     input:
         model=rules.train.output.model,
         compositions=lambda wildcards: compositions_of(wildcards.set),
+        templates=lambda wildcards: shown_to(wildcards.set),
     output:
         crystals="results/<run>/sets/{set}/crystals.parquet",
         rejected="results/<run>/sets/{set}/rejected.parquet",

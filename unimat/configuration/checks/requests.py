@@ -1,11 +1,13 @@
 """What sampled sets ask for: formulas that can be read, elements of the grid, conditions that the model knows."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from unimat.configuration.checks import chemistry
 from unimat.configuration.checks.models import encode_of, model_of
-from unimat.configuration.configuration import Configuration
+from unimat.configuration.configuration import SHOWN, Configuration
+from unimat.configuration.schema import did_you_mean
 from unimat.configuration.sections import options_of
 from unimat.errors import UserError
 from unimat.model.formula import chemical_system
@@ -42,9 +44,13 @@ def _set(configuration: Configuration, name: str, encode: EncodeSettings, model:
     yield from _conditions(settings, asked, model, bool(configuration.truths_of(name)))
     yield from _sampler(settings, asked, model)
     yield from _masked(settings, asked, configuration, model)
+    yield from _templates(asked, configuration, model)
 
 
-KEYS = ("composition", "compositions", "chemical_system", "properties", "guidance", "mask_slots", "sampler", "n_atoms")
+KEYS = (
+    *("composition", "compositions", "chemical_system", "properties", "guidance", "mask_slots", "sampler", "n_atoms"),
+    "templates",
+)
 
 
 class _Asked:
@@ -138,3 +144,16 @@ def _masked(
             f"{asked['mask_slots']} holds atoms to the first slots, and the model learns to put them on any"
             " (train.shuffle_slots all); set shuffle_slots to occupied, or take mask_slots out"
         )
+
+
+def _templates(asked: _Asked, configuration: Configuration, model: ModelSettings) -> Iterator[str]:
+    name = asked.of_set.partition(".")[2]
+    for word, kind in configuration.shown_to(name).items():
+        if kind == "file" and word not in configuration.broken and not Path(word).expanduser().exists():
+            sets = [each for origin in SHOWN for each in configuration.sets_from(origin)]
+            place = f"{asked['templates']} names {word!r}, which is no set from {', '.join(SHOWN)}, nor a file"
+            yield f"{place}{did_you_mean(word, sets)}"
+        elif configuration.truths_of(name):
+            yield f"{asked.of_set} has compositions_of and templates, which both say what is made; take one out"
+        elif not model.templates:
+            yield f"{asked['templates']}: the model knows no templates; give one trained with model.templates true"
