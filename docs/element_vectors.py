@@ -12,14 +12,14 @@ from typing import Any
 
 from unimat import crystal_table
 from unimat.files import whole_file
+from unimat.materials.datasets.sets import crystals_of
 from unimat.materials.search import aflow
 from unimat.materials.search.calibration import calibrated
 from unimat.materials.search.exchange import FILE
 from unimat.materials.search.learning import learn
 from unimat.materials.search.templates import Templates
-from unimat.materials.sets import crystals_of
 
-OUT = Path(__file__).parents[1] / "unimat/materials/data" / FILE
+OUT = Path(__file__).parents[1] / "unimat/materials/search" / FILE
 TABLES = ("volumes", "vectors")
 
 

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unimat.report.published import DIFFCSP, HARDWARE, PEERS, PREDICTIONS, PROXIES, SIZES, SOURCE, TRAINING, Proxy
+from unimat.report.published_figures import (
+    DIFFCSP,
+    HARDWARE,
+    PEERS,
+    PREDICTIONS,
+    PROXIES,
+    SIZES,
+    SOURCE,
+    TRAINING,
+    Proxy,
+)
 from unimat.report.quantities import MISSING, number, share
 from unimat.report.sections.beside_paper import AVERAGES, DATASETS, DISTANCES, OURS, RATES
 from unimat.report.sections.cost import duration

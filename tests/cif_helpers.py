@@ -4,7 +4,7 @@ import collections
 
 from unimat.crystal_table import Crystal
 from unimat.errors import REJECTION_REASONS, CrystalRejected
-from unimat.materials.readers.cif import crystal_of_cif
+from unimat.materials.datasets.readers.cif import crystal_of_cif
 from unimat.periodic_table import SYMBOLS
 
 CELL = "length_a length_b length_c angle_alpha angle_beta angle_gamma"

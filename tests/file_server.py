@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from unimat.materials import download as download_module
-from unimat.materials.datasets import PublishedFile
+from unimat.materials.datasets.fetching import download as download_module
+from unimat.materials.datasets.known import PublishedFile
 
 CONTENT = {f"{split}.csv": f"material_id,cif\n{split}\n".encode() * 5000 for split in ("train", "val", "test")}
 

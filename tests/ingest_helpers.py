@@ -6,8 +6,8 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifWriter
 
 from unimat import crystal_table
-from unimat.materials.ingest import ingest
-from unimat.materials.sources import plan_of
+from unimat.materials.datasets.ingest import ingest
+from unimat.materials.datasets.sources import plan_of
 
 
 def cif(species, coords, a=4.0):

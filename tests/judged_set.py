@@ -9,7 +9,7 @@ from pymatgen.core import Lattice, Structure
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
 from unimat.files import write_json
-from unimat.materials.structures import from_structure
+from unimat.materials.crystals.structures import from_structure
 
 CHGNET = {"calculator": "CHGNet", "functional": "PBE", "corrections": "MP2020, learned", "quantity": "total energy"}
 VASP = CHGNET | {"calculator": "VASP", "corrections": "MP2020"}

@@ -12,12 +12,16 @@ from pymatgen.core import Lattice, Structure
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.files import write_json, write_text
-from unimat.materials import compare, gather, hull, reference, stability_summary
+from unimat.materials.comparison import compare
+from unimat.materials.comparison.pairs import all_pairs
+from unimat.materials.crystals.intervals import rate
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.metrics.distributions import distances, properties
-from unimat.materials.metrics.intervals import rate
-from unimat.materials.pairs import all_pairs
-from unimat.materials.stability_settings import CompareSettings, HullSettings
-from unimat.materials.structures import from_structure
+from unimat.materials.relax import gather
+from unimat.materials.stability import hull
+from unimat.materials.stability import summary as stability_summary
+from unimat.materials.stability.references import reference
+from unimat.materials.stability.settings import CompareSettings, HullSettings
 
 ENERGY_TYPE = {
     "calculator": "CHGNet 0.3.0",

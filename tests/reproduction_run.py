@@ -11,10 +11,10 @@ from unimat import crystal_table
 from unimat.crystal_table import CrystalTable, Rejected
 from unimat.files import read_json, write_json, write_text
 from unimat.materials.metrics.evaluate import evaluate as judge
-from unimat.materials.metrics_settings import MetricsSettings
-from unimat.materials.prediction import evaluate
-from unimat.materials.prediction_pairs import samples_of_truths
-from unimat.materials.prediction_settings import PredictionSettings
+from unimat.materials.metrics.settings import MetricsSettings
+from unimat.materials.prediction.evaluate import evaluate
+from unimat.materials.prediction.pairing import samples_of_truths
+from unimat.materials.prediction.settings import PredictionSettings
 
 N_GENERATED, N_TRUTHS, N_SAMPLES = 12, 6, 2
 

@@ -12,7 +12,7 @@ from scipy import stats
 from tests.judged_set import CHGNET, VASP, crystal, judged_set
 from unimat import cli, crystal_table
 from unimat.errors import UserError
-from unimat.materials.agreement import agreement, matched, read_side
+from unimat.materials.screening.agreement import agreement, matched, read_side
 
 FIRST = [  # material_id, formula, lattice constant, decomposition energy
     ("a", "SiC", 4.36, -0.05),

@@ -6,14 +6,14 @@ from pymatgen.core import Composition
 
 from unimat import crystal_table
 from unimat.errors import UserError
-from unimat.materials import airss_draws
-from unimat.materials.airss import closest_contact, random_search
-from unimat.materials.airss_compositions import compositions, requests
-from unimat.materials.airss_draws import covalent_radii, draw, estimated_volume, wanted_distances
-from unimat.materials.airss_settings import AirssSettings
-from unimat.materials.ingest import read_crystals
-from unimat.materials.lattices import shortest_distance
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.lattices import shortest_distance
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.search.random_search import draws as airss_draws
+from unimat.materials.search.random_search.airss import closest_contact, random_search
+from unimat.materials.search.random_search.compositions import compositions, requests
+from unimat.materials.search.random_search.draws import covalent_radii, draw, estimated_volume, wanted_distances
+from unimat.materials.search.random_search.settings import AirssSettings
 from unimat.settings import load_settings
 
 

@@ -9,8 +9,8 @@ from pymatgen.core import Lattice, Structure
 
 from unimat.crystal_table import Crystal
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import from_structure, to_structure
 from unimat.materials.search.alignment import aligned
-from unimat.materials.structures import from_structure, to_structure
 
 PEROVSKITE = from_structure(
     Structure.from_spacegroup(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from unimat.crystal_table import Crystal
-from unimat.materials.metrics import average_minimum_distance as amd
-from unimat.materials.structures import from_structure, to_structure
+from unimat.materials.crystals.structures import from_structure, to_structure
+from unimat.materials.matching import average_minimum_distance as amd
 
 CUBIC = Crystal("cubic", 2 * np.eye(3), np.array([84]), np.zeros((1, 3)))
 ROCK_SALT = Crystal(

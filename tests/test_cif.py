@@ -14,11 +14,11 @@ from pymatgen.io.vasp.inputs import Poscar
 
 from unimat.crystal_table import Crystal
 from unimat.errors import REJECTION_REASONS, CrystalRejected
-from unimat.materials.accept import Checks, accepted
-from unimat.materials.readers.cif import crystal_of_cif
-from unimat.materials.readers.poscar import crystal_of_poscar
-from unimat.materials.readers.records import Record
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.accept import Checks, accepted
+from unimat.materials.datasets.readers.cif import crystal_of_cif
+from unimat.materials.datasets.readers.poscar import crystal_of_poscar
+from unimat.materials.datasets.readers.records import Record
 
 SYMMETRIC = {
     "rock salt": ("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]], 8),

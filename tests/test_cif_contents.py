@@ -7,10 +7,10 @@ import pytest
 
 from tests.cif_helpers import cif, operations, read, why
 from unimat.errors import CrystalRejected
-from unimat.materials.readers import records_of
-from unimat.materials.readers.cif import crystal_of_cif
-from unimat.materials.readers.cif.formula import formula_of
-from unimat.materials.readers.texts import crystal_of
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.datasets.readers.cif import crystal_of_cif
+from unimat.materials.datasets.readers.cif.formula import formula_of
+from unimat.materials.datasets.readers.texts import crystal_of
 
 CUBE = "5 5 5 90 90 90"
 COORDS = "fract_x fract_y fract_z"

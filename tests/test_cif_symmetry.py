@@ -10,10 +10,10 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifParser, CifWriter
 
 from tests.cif_helpers import cif, operations, read, why
-from unimat.materials.readers.cif import crystal_of_cif
-from unimat.materials.readers.cif.groups import settings_of_symbol
-from unimat.materials.readers.cif.operations import operations_of, operations_of_group
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.readers.cif import crystal_of_cif
+from unimat.materials.datasets.readers.cif.groups import settings_of_symbol
+from unimat.materials.datasets.readers.cif.operations import operations_of, operations_of_group
 
 SALT = ("5.64 5.64 5.64 90 90 90", "Na1 Na 0 0 0\nCl1 Cl .5 .5 .5")
 DIAMOND = ("5.431 5.431 5.431 90 90 90", "Si1 Si .125 .125 .125")

@@ -20,7 +20,7 @@ import unimat.cli
 from unimat import __version__, crystal_table
 from unimat.cli import COMMANDS, main
 from unimat.crystal_table import Crystal, from_crystals
-from unimat.materials.ingest_settings import SPLITS
+from unimat.materials.datasets.settings import SPLITS
 
 HEAVY = (
     "jax",
@@ -139,10 +139,10 @@ def test_bad_input_is_one_line_and_debug_shows_where():
 
 
 def test_a_missing_package_is_told_with_its_extra(crystals, tmp_path, monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "unimat.materials.select", raising=False)
-    monkeypatch.setitem(sys.modules, "unimat.materials.structures", None)
+    monkeypatch.delitem(sys.modules, "unimat.materials.screening.select", raising=False)
+    monkeypatch.setitem(sys.modules, "unimat.materials.crystals.structures", None)
     monkeypatch.setitem(sys.modules, "pymatgen", None)
-    monkeypatch.delitem(sys.modules, "unimat.materials.structures")
+    monkeypatch.delitem(sys.modules, "unimat.materials.crystals.structures")
     for name in [name for name in sys.modules if name.startswith("pymatgen.")]:
         monkeypatch.delitem(sys.modules, name)
     line = failure(capsys, "select", "--crystals", crystals, "--out", tmp_path / "set")

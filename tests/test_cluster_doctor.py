@@ -10,8 +10,10 @@ from unimat import crystal_table
 from unimat.configuration.plan import Plan
 from unimat.configuration.reading import read
 from unimat.configuration.resources import asked_for
-from unimat.materials import cluster_doctor, dft_doctor, partitions, probe
-from unimat.materials.job_needs import Need, evaluate, needs
+from unimat.doctor import cluster as cluster_doctor
+from unimat.doctor import dft as dft_doctor
+from unimat.doctor import partitions, probe
+from unimat.doctor.job_needs import Need, evaluate, needs
 from unimat.materials.relax.settings import VaspSettings
 from unimat.materials.relax.vasp import inputs as vasp_inputs
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from unimat.errors import UserError
-from unimat.materials.compare import comparison, no_common_composition, refuse_different_references
-from unimat.materials.pairs import COLUMNS, all_pairs
-from unimat.materials.stability_settings import CompareSettings
+from unimat.materials.comparison.compare import comparison, no_common_composition, refuse_different_references
+from unimat.materials.comparison.pairs import COLUMNS, all_pairs
+from unimat.materials.stability.settings import CompareSettings
 
 
 def judged(prefix: str, rows: list[tuple[str, float]]) -> pd.DataFrame:

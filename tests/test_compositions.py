@@ -8,8 +8,8 @@ from tests.model_helpers import random_table
 from unimat import crystal_table
 from unimat.cli import main
 from unimat.crystal_table import Crystal, from_crystals
-from unimat.materials.compositions import cell_formulas, reduced_composition_keys
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.compositions import cell_formulas, reduced_composition_keys
+from unimat.materials.crystals.structures import to_structure
 from unimat.model.formula import parsed
 
 SIX = np.random.default_rng(0).random((6, 3))

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unimat.materials.convergence import convergence, weighted_rate
-from unimat.materials.stability_settings import CompareSettings
+from unimat.materials.comparison.convergence import convergence, weighted_rate
+from unimat.materials.stability.settings import CompareSettings
 
 
 def judged(rows: dict[str, list[bool]]) -> pd.DataFrame:

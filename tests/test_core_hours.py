@@ -10,17 +10,17 @@ from pymatgen.core import Lattice, Structure
 
 from tests.judged_set import CELLS, crystal
 from unimat import cli, crystal_table
-from unimat.materials import core_hours
-from unimat.materials.core_hours_inputs import (
+from unimat.materials.relax.settings import RelaxSettings
+from unimat.materials.screening import core_hours
+from unimat.materials.screening.core_hours_table import hours_text
+from unimat.materials.screening.settings import EstimateSettings
+from unimat.materials.screening.workload import (
     gpaw_workload,
     irreducible,
     mesh_of_spacing,
     valence_electrons,
     vasp_workload,
 )
-from unimat.materials.core_hours_table import hours_text
-from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.screen_settings import EstimateSettings
 from unimat.settings import load_settings
 
 VASP = RelaxSettings(engine="vasp")

@@ -15,11 +15,11 @@ from pymatgen.core import Structure
 from scipy.optimize import least_squares
 
 from unimat.crystal_table import from_crystals
-from unimat.materials import core_hours
-from unimat.materials.core_hours_inputs import vasp_workload
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.screen_settings import EstimateSettings
-from unimat.materials.structures import from_structure
+from unimat.materials.screening import core_hours
+from unimat.materials.screening.settings import EstimateSettings
+from unimat.materials.screening.workload import vasp_workload
 
 pytestmark = pytest.mark.published
 

@@ -11,12 +11,12 @@ from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEntry
 
 from unimat.errors import UserError
-from unimat.materials.ingest import read_crystals
-from unimat.materials.reference import Reference
-from unimat.materials.references.build import build
-from unimat.materials.references.corrections import anion_types, uncorrected_entry
-from unimat.materials.stability_settings import ReferenceSettings
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.corrections import anion_types, uncorrected_entry
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.stability.references.build import build
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.settings import ReferenceSettings
 from unimat.settings import load_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:No structure or oxide_type", "ignore:Failed to guess oxidation")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from unimat.materials.crystals.intervals import Bootstrap
 from unimat.materials.metrics.coverage import cdvae_coverage, nearest, strict_coverage
-from unimat.materials.metrics.fingerprints import Fingerprints
-from unimat.materials.metrics.intervals import Bootstrap
-from unimat.materials.metrics_settings import Cutoffs
+from unimat.materials.metrics.fingerprints.fingerprints import Fingerprints
+from unimat.materials.metrics.settings import Cutoffs
 
 
 def made(structure, composition, failed=()):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from unimat import crystal_table, csv_cells
 from unimat.cli import main
 from unimat.crystal_table import Crystal
-from unimat.materials.ingest import read_crystals
-from unimat.materials.ingest_settings import ConvertSettings, PropertyColumn
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.datasets.settings import ConvertSettings, PropertyColumn
 
 ROOT = Path(__file__).parents[1]
 # What OWASP's page on CSV injection names.

@@ -10,13 +10,13 @@ from pymatgen.core import Lattice, Structure
 
 from unimat import crystal_table
 from unimat.crystal_table import Rejected, from_crystals
-from unimat.materials.data_card import data_card, distributions, lattice_values
-from unimat.materials.data_card_page import card_page, element_cells, percent
-from unimat.materials.duplicates import fingerprints
-from unimat.materials.ingest import Ingested
-from unimat.materials.ingest_settings import IngestSettings
-from unimat.materials.sources import Plan, Source
-from unimat.materials.structures import from_structure
+from unimat.materials.crystals.structures import from_structure
+from unimat.materials.datasets.data_card import data_card, distributions, lattice_values
+from unimat.materials.datasets.data_card_page import card_page, element_cells, percent
+from unimat.materials.datasets.duplicates import fingerprints
+from unimat.materials.datasets.ingest import Ingested
+from unimat.materials.datasets.settings import IngestSettings
+from unimat.materials.datasets.sources import Plan, Source
 from unimat.periodic_table import CELL_OF_SYMBOL
 
 ROCK_SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])

@@ -8,11 +8,11 @@ import pytest
 from pymatgen.core import Composition, Structure
 
 from unimat.errors import UserError
-from unimat.materials.datasets import DATASETS, MP_20, Dataset, PublishedFile, dataset_named
-from unimat.materials.fetch import fetch_dataset
-from unimat.materials.ingest_settings import SPLITS, IngestSettings
-from unimat.materials.readers.tables import table_at
-from unimat.materials.sources import plan_of
+from unimat.materials.datasets.fetching.fetch import fetch_dataset
+from unimat.materials.datasets.known import DATASETS, MP_20, Dataset, PublishedFile, dataset_named
+from unimat.materials.datasets.readers.tables import table_at
+from unimat.materials.datasets.settings import SPLITS, IngestSettings
+from unimat.materials.datasets.sources import plan_of
 
 CDVAE = ("carbon_24", "perov_5", "mp_20")
 # What stands in a file but is no property.

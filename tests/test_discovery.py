@@ -10,12 +10,12 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import from_structure, reduced_formula, to_structure
 from unimat.materials.search import templates as library
 from unimat.materials.search.discovery import HALVES, Discovery, doubled
 from unimat.materials.search.exchange import Exchange
+from unimat.materials.search.settings import SubstitutionSettings
 from unimat.materials.search.templates import Templates
-from unimat.materials.structures import from_structure, reduced_formula, to_structure
-from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.periodic_table import ATOMIC_NUMBER as Z
 from unimat.settings import load_settings
 

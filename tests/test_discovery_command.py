@@ -7,8 +7,8 @@ import pytest
 from tests.test_substitution import KNOWN
 from unimat import cli, crystal_table
 from unimat.crystal_table import from_crystals
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.search import libraries
-from unimat.materials.structures import from_structure
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ import pytest
 
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
+from unimat.materials.crystals.structures import to_structure
 from unimat.materials.metrics.distributions import GEOMETRIC, distances, draw, properties
-from unimat.materials.structures import to_structure
 
 
 def random_table(n, seed=0):

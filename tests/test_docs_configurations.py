@@ -12,7 +12,7 @@ from pymatgen.io.cif import CifWriter
 from tests.report_run import crystals
 from unimat.cli import main
 from unimat.configuration.reading import read
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
 from unimat.model.own_data import BATCH, RECIPE
 
 ROOT = Path(__file__).parents[1]

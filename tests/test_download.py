@@ -9,8 +9,8 @@ import pytest
 
 from tests.file_server import CONTENT, Server, published, running_server  # noqa: F401 - a fixture
 from unimat.errors import UserError
-from unimat.materials import download as download_module
-from unimat.materials.download import download
+from unimat.materials.datasets.fetching import download as download_module
+from unimat.materials.datasets.fetching.download import download
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path):

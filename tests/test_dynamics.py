@@ -16,11 +16,11 @@ from pymatgen.core import Lattice, Structure
 from unimat import cli, crystal_table
 from unimat.crystal_table import CrystalTable, from_crystals
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.dynamics.choose import RANKED_BY, best
 from unimat.materials.dynamics.frames import read_parts
 from unimat.materials.dynamics.settings import MdSettings
-from unimat.materials.judged import read_stability
-from unimat.materials.structures import from_structure
+from unimat.materials.stability.judged import read_stability
 from unimat.settings import load_settings
 
 COPPER = Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.61), ["Cu"], [[0, 0, 0]])

@@ -5,11 +5,11 @@ import pytest
 from pymatgen.core import Composition, Lattice, Structure
 
 from unimat.crystal_table import from_crystals
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.search import learning
 from unimat.materials.search import templates as library
 from unimat.materials.search.exchange import Exchange
 from unimat.materials.search.templates import Templates
-from unimat.materials.structures import from_structure
 from unimat.periodic_table import ATOMIC_NUMBER as Z
 
 ALKALI, HALOGENS, EARTHS = ["Li", "Na", "K", "Rb", "Cs"], ["F", "Cl", "Br", "I"], ["Mg", "Ca", "Sr", "Ba"]

@@ -12,7 +12,7 @@ from tests.model_helpers import encoded_in_memory, largest_displacement, random_
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected, UserError
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
 from unimat.model import lattice as lattice_forms
 from unimat.model.channels import CircleChannels, RawChannels
 from unimat.model.encode_stream import lattice_statistics

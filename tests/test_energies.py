@@ -8,11 +8,11 @@ import pytest
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import to_structure
 from unimat.materials.metrics import energies as module
 from unimat.materials.metrics.energies import energies, energy_type
 from unimat.materials.metrics.evaluate import evaluate
-from unimat.materials.metrics_settings import MetricsSettings
-from unimat.materials.structures import to_structure
+from unimat.materials.metrics.settings import MetricsSettings
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 DIAMOND = Crystal("diamond", 3.57 * FCC, np.array([6, 6]), np.array([[0, 0, 0], [0.25] * 3]))

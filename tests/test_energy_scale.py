@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from unimat.errors import UserError
-from unimat.materials.reference import Reference
-from unimat.materials.references.build import build
-from unimat.materials.references.energy_scale import all_electron_energy, refuse_impossible
-from unimat.materials.stability_settings import ReferenceSettings
+from unimat.materials.stability.references.build import build
+from unimat.materials.stability.references.energy_scale import all_electron_energy, refuse_impossible
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.settings import ReferenceSettings
 from unimat.settings import load_settings
 
 # Total energies of free atoms in hartree, by Hartree and Fock; by Dirac and Fock, rounded, of gold and uranium.

@@ -19,10 +19,10 @@ from unimat import crystal_table
 from unimat.cli import main
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.distributions import installed
-from unimat.materials.exports.optimade import entry
-from unimat.materials.ingest import read_crystals
-from unimat.materials.ingest_settings import ConvertSettings, PropertyColumn
-from unimat.materials.writers import write_as
+from unimat.materials.datasets.exports.optimade import entry
+from unimat.materials.datasets.exports.writers import write_as
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.datasets.settings import ConvertSettings, PropertyColumn
 
 CHGNET = {"calculator": "CHGNet", "corrections": "MP2020, learned"}
 

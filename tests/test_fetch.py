@@ -10,9 +10,9 @@ from tests.file_server import CONTENT, Server, blob_id, running_server  # noqa: 
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import git_blob_id, read_json
-from unimat.materials import download as download_module
-from unimat.materials.datasets import CARBON_24, MP_20, SILICON_CARBON, Dataset, OtherForm, PublishedFile
-from unimat.materials.fetch import fetch_dataset, read_manifest
+from unimat.materials.datasets.fetching import download as download_module
+from unimat.materials.datasets.fetching.fetch import fetch_dataset, read_manifest
+from unimat.materials.datasets.known import CARBON_24, MP_20, SILICON_CARBON, Dataset, OtherForm, PublishedFile
 
 
 def dataset_at(url, **changes):

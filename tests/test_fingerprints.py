@@ -13,16 +13,16 @@ from pymatgen.core import Composition, Element, Lattice, Structure
 
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
-from unimat.materials import processes
-from unimat.materials.ingest import read_crystals
-from unimat.materials.metrics import fingerprints as module
-from unimat.materials.metrics import site_fingerprints
-from unimat.materials.metrics.fingerprints import content_key, fingerprints, structure_fingerprint
-from unimat.materials.metrics.magpie import composition_fingerprint, magpie_scaler, standardised
-from unimat.materials.metrics.motifs import labels
-from unimat.materials.metrics.site_fingerprints import featurizer, mean_fingerprint
-from unimat.materials.readers import records_of
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals import processes
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.metrics.fingerprints import fingerprints as module
+from unimat.materials.metrics.fingerprints import site_fingerprints
+from unimat.materials.metrics.fingerprints.fingerprints import content_key, fingerprints, structure_fingerprint
+from unimat.materials.metrics.fingerprints.magpie import composition_fingerprint, magpie_scaler, standardised
+from unimat.materials.metrics.fingerprints.motifs import labels
+from unimat.materials.metrics.fingerprints.site_fingerprints import featurizer, mean_fingerprint
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 DIAMOND = Crystal("diamond", 3.57 * FCC, np.array([6, 6]), np.array([[0, 0, 0], [0.25, 0.25, 0.25]]))

@@ -15,6 +15,7 @@ from unimat import cli, crystal_table
 from unimat.crystal_table import from_crystals
 from unimat.distributions import installed
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax import shard
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.flows import collect as flows_collect
@@ -23,7 +24,6 @@ from unimat.materials.relax.flows import submit as flows_submit
 from unimat.materials.relax.jobs.store import open_store
 from unimat.materials.relax.jobs.store_names import VARIABLE
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.structures import from_structure
 
 DIAMOND = Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.7), ["C"], [[0, 0, 0]]).get_primitive_structure()
 CARBIDE = Structure(Lattice.cubic(3.1), ["Si", "C"], [[0, 0, 0], [0.55, 0.5, 0.5]])

@@ -16,8 +16,8 @@ from pymatgen.core import Lattice, Structure
 from tests.job_helpers import pretend_mongodb
 from unimat import cli, crystal_table
 from unimat.crystal_table import from_crystals
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax.jobs.store_names import VARIABLE
-from unimat.materials.structures import from_structure
 
 DIAMOND = Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.7), ["C"], [[0, 0, 0]]).get_primitive_structure()
 

@@ -18,13 +18,13 @@ from pymatgen.core import Lattice, Structure
 from unimat.cli import main
 from unimat.crystal_table import from_crystals, read, write
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import from_structure, to_structure
 from unimat.materials.relax.engine import energy_type_of, make_engine
 from unimat.materials.relax.force_fields.known import ASE, FORCE_FIELDS, arguments, unknown_elements
 from unimat.materials.relax.force_fields.settings import ForceFieldSettings
 from unimat.materials.relax.jobs.context import recorded_by
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.structures import from_structure, to_structure
 from unimat.settings import load_settings
 
 COPPER = Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.8), ["Cu"], [[0, 0, 0]])

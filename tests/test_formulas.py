@@ -9,8 +9,8 @@ from pymatgen.core import Composition, Species
 
 from unimat.errors import UserError
 from unimat.formulas import atoms, whole_atoms
-from unimat.materials.airss_compositions import atom_counts
-from unimat.materials.references import formulas
+from unimat.materials.crystals import formulas
+from unimat.materials.search.random_search.compositions import atom_counts
 from unimat.model.formula import parsed
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 

@@ -13,9 +13,9 @@ from pymatgen.io.cif import CifWriter
 from pymatgen.io.vasp.inputs import Poscar
 
 from unimat.errors import REJECTION_REASONS, CrystalRejected, UserError
-from unimat.materials.readers import records_of
-from unimat.materials.readers.records import Columns
-from unimat.materials.readers.texts import crystal_of
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.datasets.readers.records import Columns
+from unimat.materials.datasets.readers.texts import crystal_of
 
 ROCK_SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 CIF = str(CifWriter(ROCK_SALT, symprec=1e-3))

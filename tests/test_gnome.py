@@ -16,11 +16,11 @@ from tests.gnome_like import COLUMNS, LAYOUTS, write_gnome_like
 from unimat import crystal_table
 from unimat.cli import main
 from unimat.errors import CrystalRejected, UserError
-from unimat.materials.datasets import GNOME
-from unimat.materials.fetch import fetch_dataset
-from unimat.materials.ingest_settings import IngestSettings
-from unimat.materials.published.gnome import column_of
-from unimat.materials.sources import plan_of
+from unimat.materials.datasets.fetching.fetch import fetch_dataset
+from unimat.materials.datasets.known import GNOME
+from unimat.materials.datasets.published.gnome import column_of
+from unimat.materials.datasets.settings import IngestSettings
+from unimat.materials.datasets.sources import plan_of
 from unimat.settings import load_settings
 
 ROOT = Path(__file__).parents[1]

@@ -10,9 +10,11 @@ from pymatgen.core import Composition, Element
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import UserError
-from unimat.materials import hull, reference, stability_summary
-from unimat.materials.references.lost import lost
-from unimat.materials.stability_settings import HullSettings
+from unimat.materials.stability import hull
+from unimat.materials.stability import summary as stability_summary
+from unimat.materials.stability.references import reference
+from unimat.materials.stability.references.lost import lost
+from unimat.materials.stability.settings import HullSettings
 
 CHGNET = {"calculator": "CHGNet", "functional": "PBE", "corrections": "MP2020, learned", "quantity": "total energy"}
 

@@ -8,12 +8,12 @@ import pytest
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition, Element
 
-from unimat.materials import mixtures
-from unimat.materials.hulls import Hulls, elements_of
-from unimat.materials.reference import Reference
-from unimat.materials.references.build import build
-from unimat.materials.references.formulas import of_composition
-from unimat.materials.stability_settings import ColumnSettings, ReferenceSettings
+from unimat.materials.crystals.formulas import of_composition
+from unimat.materials.stability import hull_programs
+from unimat.materials.stability.decomposition import Hulls, elements_of
+from unimat.materials.stability.references.build import build
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.settings import ColumnSettings, ReferenceSettings
 
 TYPE = {"calculator": "none: made up", "functional": "none", "corrections": "none", "quantity": "total energy"}
 SYMBOLS = [Element.from_Z(number).symbol for number in (1, 3, 8, 26, 63, 64, 65, 92)]  # both sides of bit 64
@@ -65,7 +65,7 @@ def test_one_at_a_time_and_all_together_are_the_same(monkeypatch: pytest.MonkeyP
     alone = [hulls.judge(candidate.composition, candidate.energy_per_atom) for candidate in candidates]
     together = judged(reference, candidates[::-1])[::-1]
     assert [each["decomposition"] for each in alone] == [each["decomposition"] for each in together]
-    monkeypatch.setattr("unimat.materials.references.compounds._MOST_SUBSETS", 1)  # a look at every phase
+    monkeypatch.setattr("unimat.materials.stability.references.compounds._MOST_SUBSETS", 1)  # a look at every phase
     energies = [each["decomposition_energy"] for each in judged(reference, candidates)]
     assert energies == pytest.approx([each["decomposition_energy"] for each in alone], abs=1e-12)
 
@@ -75,7 +75,7 @@ def test_highs_takes_over_where_steps_run_out(monkeypatch: pytest.MonkeyPatch):
     reference = Reference("made up", [*elemental(), *made_up(100, rng)], TYPE)
     candidates = made_up(20, rng)
     expected = [each["decomposition_energy"] for each in judged(reference, candidates)]
-    monkeypatch.setattr(mixtures, "_MOST_STEPS", 1)
+    monkeypatch.setattr(hull_programs, "_MOST_STEPS", 1)
     assert [each["decomposition_energy"] for each in judged(reference, candidates)] == pytest.approx(expected, abs=1e-9)
 
 

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, bootstrap, wasserstein_distance
 
-from unimat.materials.compare import comparison
+from unimat.materials.comparison.compare import comparison
+from unimat.materials.comparison.pairs import all_pairs
+from unimat.materials.crystals.intervals import Bootstrap, mean, rate, wilson
 from unimat.materials.metrics.distributions import distances
-from unimat.materials.metrics.intervals import Bootstrap, mean, rate, wilson
-from unimat.materials.pairs import all_pairs
-from unimat.materials.prediction import figures
-from unimat.materials.prediction_settings import PredictionSettings
-from unimat.materials.stability_settings import CompareSettings
+from unimat.materials.prediction.evaluate import figures
+from unimat.materials.prediction.settings import PredictionSettings
+from unimat.materials.stability.settings import CompareSettings
 
 
 def distributions_of(ours, theirs, bootstrap):
@@ -120,7 +120,7 @@ def test_seed_decides_and_chunks_do_not(monkeypatch):
     values = np.random.default_rng(0).normal(size=50)
     first = Bootstrap(100, seed=3).of_mean(values)
     assert first == Bootstrap(100, seed=3).of_mean(values) != Bootstrap(100, seed=4).of_mean(values)
-    monkeypatch.setattr("unimat.materials.metrics.intervals._AT_ONCE", 500)
+    monkeypatch.setattr("unimat.materials.crystals.intervals._AT_ONCE", 500)
     assert Bootstrap(100, seed=3).of_mean(values) == first
 
 

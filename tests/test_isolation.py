@@ -5,11 +5,11 @@ from jobflow import run_locally
 from pymatgen.core import Lattice, Structure
 
 from unimat.crystal_table import from_crystals
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax.engine import Relaxation, make_engine
 from unimat.materials.relax.force_fields.settings import ForceFieldSettings
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.structures import from_structure
 
 # ASE's effective medium theory of copper ends at 5.7 Å.
 EMT = ForceFieldSettings(calculator="ase.calculators.emt.EMT", functional="none", corrections="none")

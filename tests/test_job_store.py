@@ -17,11 +17,11 @@ from unimat import cli
 from unimat.crystal_table import Crystal, from_crystals, write
 from unimat.errors import UserError
 from unimat.materials.relax import shard
-from unimat.materials.relax.content import settings_text
 from unimat.materials.relax.jobs import store as job_store
 from unimat.materials.relax.jobs.context import embedded_folder, labels_of, recording
 from unimat.materials.relax.jobs.run import run
 from unimat.materials.relax.jobs.store_names import VARIABLE, check_store_name, chosen_store, readable
+from unimat.materials.relax.relaxation_key import settings_text
 from unimat.materials.relax.settings import RelaxSettings
 
 

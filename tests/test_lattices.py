@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
 from unimat.errors import CrystalRejected
-from unimat.materials.lattices import (
+from unimat.materials.crystals.lattices import (
     angles_of,
     come_closer_than,
     lattice_matrices,

@@ -13,12 +13,12 @@ from pymatgen.core import Lattice
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
 from unimat.errors import UserError
-from unimat.materials.comparer import Comparer, Problems
-from unimat.materials.ingest import read_crystals
-from unimat.materials.lattice_filter import Lattices
-from unimat.materials.matching import clusters, matches_known
-from unimat.materials.metrics_settings import MATCHERS, MatcherSettings, MetricsSettings, matcher_settings
-from unimat.materials.structures import from_structure, to_structure
+from unimat.materials.crystals.structures import from_structure, to_structure
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.matching.clusters import clusters, matches_known
+from unimat.materials.matching.comparer import Comparer, Problems
+from unimat.materials.matching.lattice_filter import Lattices
+from unimat.materials.metrics.settings import MATCHERS, MatcherSettings, MetricsSettings, matcher_settings
 from unimat.settings import load_settings
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -145,7 +145,7 @@ def plain_clusters(crystals, **tolerances):
 @pytest.mark.parametrize("name", MATCHERS)
 def test_clusters_are_those_of_the_plain_matcher(name):
     """Polymorphs of three compositions; with every preset, since each needs filters of its own."""
-    folder = Path(str(resources.files("unimat.materials") / "data/silicon_carbon"))
+    folder = Path(str(resources.files("unimat.materials.datasets") / "embedded/silicon_carbon"))
     table = crystal_table.read(folder / "crystals.parquet")
     crystals = list(table.take(np.random.default_rng(2).choice(len(table), 60, replace=False)))
     found = clusters(crystals, name)
@@ -170,9 +170,9 @@ def test_answers_depend_neither_on_blocks_nor_on_processes(monkeypatch):
     labels, matches = clusters(crystals), matches_known(crystals[:20], crystals[20:])
     assert len(set(labels)) < 40
     assert any(matches)
-    monkeypatch.setattr("unimat.materials.matching._BLOCK", 7)
-    monkeypatch.setattr("unimat.materials.matching_blocks._AT_A_TIME", 3)
-    monkeypatch.setattr("unimat.materials.processes.WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("unimat.materials.matching.clusters._BLOCK", 7)
+    monkeypatch.setattr("unimat.materials.matching.blocks._AT_A_TIME", 3)
+    monkeypatch.setattr("unimat.materials.crystals.processes.WORTH_A_PROCESS", 1)
     assert clusters(crystals) == labels
     assert clusters(crystals, processes=2) == labels
     assert matches_known(crystals[:20], crystals[20:], processes=2) == matches

@@ -11,9 +11,10 @@ from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
 from unimat.errors import UserError
-from unimat.materials.references import corrections, published
-from unimat.materials.references.pseudopotentials import SHIFTS
-from unimat.materials.stability_settings import SourceSettings
+from unimat.materials.crystals import corrections
+from unimat.materials.stability.references import gnome_summaries
+from unimat.materials.stability.references.pseudopotentials import SHIFTS
+from unimat.materials.stability.settings import SourceSettings
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_correction_in_ev_per_cell(formula, correction):
 
 
 def write_csv(path: Path, rows: list[tuple[str, str, float]]) -> Path:
-    pd.DataFrame(rows, columns=list(published.COLUMNS)).to_csv(path, index=False)
+    pd.DataFrame(rows, columns=list(gnome_summaries.COLUMNS)).to_csv(path, index=False)
     return path
 
 
@@ -45,7 +46,7 @@ def summary_of(path: Path) -> SourceSettings:
 
 def test_reference_of_a_small_csv(tmp_path):
     path = write_csv(tmp_path / "mp.csv", [("Na2", "mp-1", -2.6), ("Cl4", "mp-2", -7.2), ("Na1Cl1", "mp-3", -6.0)])
-    built = published.materials_project(summary_of(path))
+    built = gnome_summaries.materials_project(summary_of(path))
     assert built.energy_type["corrections"] == "MP2020"
     assert [entry.name for entry in built.entries] == ["mp-1", "mp-2", "mp-3"]
     assert [entry.energy for entry in built.entries] == pytest.approx([-2.6, -7.2, -6.0 - 0.614])
@@ -62,7 +63,7 @@ def test_gnomes_elements_in_the_file_are_moved_to_the_scale_of_the_rest(tmp_path
         ("Ge1Pt1", "mp-9", -11.0),
         ("Pt4", "mp-1", -24.0),
     ]
-    built = published.materials_project(summary_of(write_csv(tmp_path / "mp.csv", rows)))
+    built = gnome_summaries.materials_project(summary_of(write_csv(tmp_path / "mp.csv", rows)))
     assert built.entries.energies == pytest.approx([-4.518821 - 0.10417085, -5.5, -6.0])
     assert built.entries.table["shift_per_atom"].to_pylist() == pytest.approx([-0.10417085, 0, 0])
     assert built.energy_type["pseudopotentials"] == "Materials Project"
@@ -71,19 +72,19 @@ def test_gnomes_elements_in_the_file_are_moved_to_the_scale_of_the_rest(tmp_path
 def test_wrong_csv_is_named(tmp_path):
     (tmp_path / "mp.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match=r"mp\.csv: no column 'Composition'"):
-        published.materials_project(summary_of(tmp_path / "mp.csv"))
+        gnome_summaries.materials_project(summary_of(tmp_path / "mp.csv"))
 
 
 def test_a_missing_file_is_told_with_the_place_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("UNIMAT_DATA_DIR", str(tmp_path))
     with pytest.raises(UserError, match=r"github\.com/google-deepmind/materials_discovery"):
-        published.materials_project(summary_of(Path("hull/mp_materials_summary.csv")))
+        gnome_summaries.materials_project(summary_of(Path("hull/mp_materials_summary.csv")))
 
 
 @pytest.mark.published
 def test_published_elements_need_no_correction_and_oxides_do(published_data):
     frame = pd.read_csv(published_data / "hull" / "mp_materials_summary.csv").sample(200, random_state=0)
-    rows = list(frame[list(published.COLUMNS)].itertuples(index=False, name=None))
+    rows = list(frame[list(gnome_summaries.COLUMNS)].itertuples(index=False, name=None))
     shifts = np.array([corrections.correction(row)[0] for row in rows]) / frame["NSites"].to_numpy()
     has_anion = frame["Composition"].str.contains(r"(?:O|F|Cl)\d").to_numpy()
     intermetallic = ~frame["Composition"].str.contains(r"(?:O|F|Cl|Br|I|S|Se|Te|N|H|Sb|Si)\d").to_numpy()
@@ -118,7 +119,7 @@ def test_gnomes_own_summary_is_corrected(published_data):
         own = Composition(formula)
         mask = [set(Composition(each)) <= set(own) for each in summary["Composition"]]
         phases = summary[mask]
-        rows = list(phases[list(published.COLUMNS)].itertuples(index=False, name=None))
+        rows = list(phases[list(gnome_summaries.COLUMNS)].itertuples(index=False, name=None))
         diagram = PhaseDiagram([PDEntry(Composition(row[0]), row[2] + corrections.correction(row)[0]) for row in rows])
         energy = sample.loc[formula, "Corrected Energy"] / own.num_atoms
         found = energy - diagram.get_hull_energy_per_atom(own)
@@ -133,8 +134,8 @@ def test_formation_energies_are_those_that_mp_20_publishes(published_data, tmp_p
     elements = {"Al", "Ca", "Cu", "Ge", "Li", "Mg", "Na", "Ni", "O", "Pd", "Si"}
     rows = pd.read_csv(published_data / "hull" / "mp_materials_summary.csv")
     within = rows["Composition"].map(lambda text: {str(each) for each in Composition(text)} <= elements)
-    path = write_csv(tmp_path / "some.csv", rows[within][list(published.COLUMNS)].to_numpy().tolist())
-    built = published.materials_project(summary_of(path))
+    path = write_csv(tmp_path / "some.csv", rows[within][list(gnome_summaries.COLUMNS)].to_numpy().tolist())
+    built = gnome_summaries.materials_project(summary_of(path))
     pure: dict[str, float] = {}
     for entry in built.entries:
         if entry.is_element:

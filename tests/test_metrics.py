@@ -9,10 +9,10 @@ from scipy.stats import wasserstein_distance
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, Rejected
 from unimat.errors import UserError
+from unimat.materials.crystals.intervals import wilson
 from unimat.materials.metrics.evaluate import evaluate
-from unimat.materials.metrics.intervals import wilson
+from unimat.materials.metrics.settings import MetricsSettings
 from unimat.materials.metrics.table_text import table_text
-from unimat.materials.metrics_settings import MetricsSettings
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 CENTRE, QUARTER = [[0, 0, 0], [0.5] * 3], [[0, 0, 0], [0.25] * 3]

@@ -12,9 +12,9 @@ from unimat import crystal_table
 from unimat.cli import main
 from unimat.crystal_table import Crystal
 from unimat.errors import UserError
-from unimat.materials.metrics import site_fingerprints
 from unimat.materials.metrics.evaluate import evaluate
-from unimat.materials.metrics_settings import MetricsSettings
+from unimat.materials.metrics.fingerprints import site_fingerprints
+from unimat.materials.metrics.settings import MetricsSettings
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 DIAMOND = Crystal("diamond", 3.57 * FCC, np.array([6, 6]), np.array([[0, 0, 0], [0.25] * 3]))

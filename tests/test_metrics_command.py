@@ -12,8 +12,8 @@ from unimat import crystal_table
 from unimat.cli import main
 from unimat.crystal_table import Crystal, Rejected
 from unimat.errors import UserError
-from unimat.materials.metrics_settings import CUTOFFS_OF_DATASET, Cutoffs, MatcherSettings, MetricsSettings
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.metrics.settings import CUTOFFS_OF_DATASET, Cutoffs, MatcherSettings, MetricsSettings
 from unimat.settings import load_settings
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -106,7 +106,7 @@ def test_command_refuses_in_one_line(files, capsys, changes, message):
 
 
 def test_settings_load_without_the_materials_packages():
-    code = "import sys, unimat.materials.metrics_settings; print('pymatgen' in sys.modules or 'scipy' in sys.modules)"
+    code = "import sys, unimat.materials.metrics.settings; print('pymatgen' in sys.modules or 'scipy' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 

@@ -8,10 +8,10 @@ import pytest
 from pymatgen.core import Composition, Lattice
 
 from unimat.crystal_table import Crystal
-from unimat.materials.ingest import read_crystals
+from unimat.materials.datasets.ingest import read_crystals
 from unimat.materials.metrics.distributions import distances as distances_of
 from unimat.materials.metrics.distributions import properties
-from unimat.materials.metrics.magpie import reduced
+from unimat.materials.metrics.fingerprints.magpie import reduced
 from unimat.materials.metrics.validity import composition_failure, distances, formula_failure, structure_failure
 
 DATA = Path(os.environ.get("UNIMAT_DATA_DIR", "nowhere"))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen.core.local_env import CrystalNN, VoronoiNN
 
-from unimat.materials.metrics.neighbours import SEARCH_RADIUS, near_neighbours, shells
-from unimat.materials.metrics.voronoi import voronoi_faces
+from unimat.materials.metrics.fingerprints.neighbours import SEARCH_RADIUS, near_neighbours, shells
+from unimat.materials.metrics.fingerprints.voronoi import voronoi_faces
 
 SIMPLE, BODY, FACE = [[0, 0, 0]], [[0, 0, 0], [0.5] * 3], [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
 ELEMENTS = [1, 3, 6, 8, 11, 14, 18, 26, 38, 56, 74, 82]  # argon has no electronegativity

@@ -6,9 +6,9 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from unimat.crystal_table import CrystalTable, from_crystals
-from unimat.materials.novelty import novelty, with_novelty
-from unimat.materials.stability_settings import HullSettings
-from unimat.materials.structures import from_structure
+from unimat.materials.crystals.structures import from_structure
+from unimat.materials.stability.novelty import novelty, with_novelty
+from unimat.materials.stability.settings import HullSettings
 
 
 def zincblende(a: float) -> Structure:

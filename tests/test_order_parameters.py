@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Site
 
-from unimat.materials.metrics import order_parameters
-from unimat.materials.metrics.globes import globes
-from unimat.materials.metrics.motifs import MOTIFS, first_columns, labels
-from unimat.materials.metrics.order_parameters import values
-from unimat.materials.metrics.site_fingerprints import featurizer
+from unimat.materials.metrics.fingerprints import order_parameters
+from unimat.materials.metrics.fingerprints.motifs import MOTIFS, first_columns, labels
+from unimat.materials.metrics.fingerprints.order_parameters import values
+from unimat.materials.metrics.fingerprints.site_fingerprints import featurizer
+from unimat.materials.metrics.fingerprints.spherical_angles import globes
 
 TOP, BOTTOM = [0, 0, 1], [0, 0, -1]
 

@@ -10,7 +10,7 @@ import pytest
 
 from unimat.errors import UserError
 from unimat.files import write_json, write_text
-from unimat.materials.metrics.row_cache import RowCache
+from unimat.materials.crystals.row_cache import RowCache
 from unimat.materials.relax.journal import Cache
 from unimat.model.packed.collection import open_collection
 from unimat.outputs import folder_to_write, refuse_foreign, whole_folder

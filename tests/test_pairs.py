@@ -6,10 +6,10 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from unimat import crystal_table
+from unimat.materials.crystals.structures import from_structure, to_structure
 from unimat.materials.search.pairs import with_templates
 from unimat.materials.search.substitution import Substitution
 from unimat.materials.search.templates import Templates, index
-from unimat.materials.structures import from_structure, to_structure
 
 
 def rock_salt(a, elements, name):

@@ -6,7 +6,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp.inputs import Poscar
 
 from unimat.errors import CrystalRejected
-from unimat.materials.readers.poscar import crystal_of_poscar
+from unimat.materials.datasets.readers.poscar import crystal_of_poscar
 
 HEAD = "x\n{scale}\n4 0 0\n0 5 0\n0 0 6\n"
 BODY = "Si C\n1 1\nDirect\n0 0 0\n.5 .5 .5\n"

@@ -13,8 +13,7 @@ from tests.test_substitution import KNOWN, PEROVSKITE, caesium_chloride
 from unimat import cli, crystal_table, sampled
 from unimat.crystal_table import Rejected, from_crystals
 from unimat.errors import UserError
-from unimat.materials.hull_tolerance import below
-from unimat.materials.reference import Reference
+from unimat.materials.crystals.structures import from_structure, reduced_formula, to_structure
 from unimat.materials.relax.force_fields.settings import energy_type
 from unimat.materials.search import predict as prediction
 from unimat.materials.search import templates as library
@@ -24,7 +23,8 @@ from unimat.materials.search.predict import PredictSettings, predict
 from unimat.materials.search.prediction_text import text
 from unimat.materials.search.systems import compositions_of
 from unimat.materials.search.templates import Templates
-from unimat.materials.structures import from_structure, reduced_formula, to_structure
+from unimat.materials.stability.hull_tolerance import below
+from unimat.materials.stability.references.reference import Reference
 from unimat.periodic_table import ATOMIC_NUMBER as Z
 from unimat.report.crystal_rows import crystal_rows
 from unimat.report.moves import in_words, moves_of, moves_picture

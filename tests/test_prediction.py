@@ -13,12 +13,12 @@ from unimat import crystal_table
 from unimat.cli import main
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import to_structure
 from unimat.materials.metrics import validity
-from unimat.materials.metrics_settings import MatcherSettings
-from unimat.materials.prediction import evaluate, figures
-from unimat.materials.prediction_pairs import Sample, samples_of_truths
-from unimat.materials.prediction_settings import PredictionSettings
-from unimat.materials.structures import to_structure
+from unimat.materials.metrics.settings import MatcherSettings
+from unimat.materials.prediction.evaluate import evaluate, figures
+from unimat.materials.prediction.pairing import Sample, samples_of_truths
+from unimat.materials.prediction.settings import PredictionSettings
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 ROCK_SALT = Crystal("NaCl", 5.64 * FCC, np.array([11, 17]), np.array([[0, 0, 0], [0.5] * 3]))

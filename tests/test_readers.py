@@ -19,11 +19,11 @@ from pymatgen.io.vasp.inputs import Poscar
 from unimat import crystal_table
 from unimat.crystal_table import from_crystals
 from unimat.errors import CrystalRejected, UserError
-from unimat.materials.ingest_settings import IngestSettings
-from unimat.materials.readers import records_of
-from unimat.materials.readers.records import Columns, Record
-from unimat.materials.readers.texts import crystal_of
-from unimat.materials.structures import from_structure, to_structure
+from unimat.materials.crystals.structures import from_structure, to_structure
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.datasets.readers.records import Columns, Record
+from unimat.materials.datasets.readers.texts import crystal_of
+from unimat.materials.datasets.settings import IngestSettings
 from unimat.settings import load_settings
 
 EXACT = StructureMatcher(primitive_cell=False, scale=False, ltol=1e-5, stol=1e-4, angle_tol=1e-3)

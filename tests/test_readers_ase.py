@@ -12,8 +12,8 @@ from tests.test_readers import assert_both, read
 from tests.test_readers_bad_input import reasons, told
 from unimat.distributions import installed
 from unimat.errors import UserError
-from unimat.materials.readers import records_of
-from unimat.materials.readers.records import Columns
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.datasets.readers.records import Columns
 
 
 def test_extxyz_agrees_with_ase(tmp_path):

@@ -15,9 +15,9 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifWriter
 
 from unimat.errors import REJECTION_REASONS, CrystalRejected, UserError
-from unimat.materials.readers import records_of
-from unimat.materials.readers.records import Columns
-from unimat.materials.readers.texts import crystal_of
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.datasets.readers.records import Columns
+from unimat.materials.datasets.readers.texts import crystal_of
 
 ROCK_SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 CIF = str(CifWriter(ROCK_SALT))

@@ -17,7 +17,7 @@ from tests.test_readers import CIFS
 from tests.test_readers_bad_input import outcome, told
 from unimat.configuration.checks import heads
 from unimat.errors import UserError
-from unimat.materials.readers import records_of
+from unimat.materials.datasets.readers import records_of
 
 
 def outcomes(path):

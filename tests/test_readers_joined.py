@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from unimat.errors import CrystalRejected, UserError
-from unimat.materials.readers.joined import joined_records
-from unimat.materials.readers.records import Columns, Record
+from unimat.materials.datasets.readers.joined import joined_records
+from unimat.materials.datasets.readers.records import Columns, Record
 
 COLUMNS = Columns("MaterialId", properties=("Energy",))
 FRAME = pd.DataFrame(

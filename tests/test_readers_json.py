@@ -15,11 +15,11 @@ from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.cif import CifWriter
 
 from unimat.errors import CrystalRejected, UserError
-from unimat.materials.readers import records_of
-from unimat.materials.readers.entries import content_of
-from unimat.materials.readers.records import Columns
-from unimat.materials.readers.texts import crystal_of
-from unimat.materials.structures import from_structure, to_structure
+from unimat.materials.crystals.structures import from_structure, to_structure
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.datasets.readers.entries import content_of
+from unimat.materials.datasets.readers.records import Columns
+from unimat.materials.datasets.readers.texts import crystal_of
 
 EXACT = StructureMatcher(primitive_cell=False, scale=False, ltol=1e-5, stol=1e-4, angle_tol=1e-3)
 ROCK_SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])

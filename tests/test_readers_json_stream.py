@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from unimat.materials.readers import json_stream
+from unimat.materials.datasets.readers import json_stream
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 4, 5, 7, 64])

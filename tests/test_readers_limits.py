@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from tests.test_readers_bad_input import CIF, reasons, zip_of
-from unimat.materials.readers import opening
+from unimat.materials.datasets.readers import opening
 
 
 @pytest.fixture
 def small_limit(monkeypatch):
     for module in ("opening", "zips", "entries", "csv_table", "arrow_table", "extxyz", "json_files"):
-        monkeypatch.setattr(f"unimat.materials.readers.{module}.MAX_TEXT", 5000)
+        monkeypatch.setattr(f"unimat.materials.datasets.readers.{module}.MAX_TEXT", 5000)
 
 
 LARGE = CIF + "# no end of comment\n" * 1000

@@ -11,10 +11,10 @@ from pyxtal.symmetry import Group
 from tests.test_readers import EXACT, ROCK_SALT, SILICON, read
 from tests.test_readers_bad_input import outcome, told
 from unimat.errors import CrystalRejected
-from unimat.materials.readers import literals, records_of
-from unimat.materials.readers.crystalformer import crystal_of_row, group_in
-from unimat.materials.readers.entries import content_of
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.readers import literals, records_of
+from unimat.materials.datasets.readers.crystalformer import crystal_of_row, group_in
+from unimat.materials.datasets.readers.entries import content_of
 
 QUARTZ = Structure.from_spacegroup(
     "P3_221", Lattice.hexagonal(4.913, 5.405), ["Si", "O"], [[0.4697, 0, 2 / 3], [0.4135, 0.2669, 0.7858]]

@@ -17,10 +17,10 @@ from pymatgen.core.surface import SlabGenerator
 from tests.test_readers import CIFS, ROCK_SALT, SILICON
 from tests.test_readers_bad_input import outcome, told
 from unimat.errors import CrystalRejected
-from unimat.materials.readers import records_of
-from unimat.materials.readers.entries import content_of
-from unimat.materials.readers.ordered import check_ordered
-from unimat.materials.readers.records import Columns
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.datasets.readers.entries import content_of
+from unimat.materials.datasets.readers.ordered import check_ordered
+from unimat.materials.datasets.readers.records import Columns
 
 MIXED_CIF = """data_mixed
 _cell_length_a 4

@@ -13,10 +13,10 @@ from pymatgen.io.res import AirssProvider, ResWriter
 from tests.test_readers import CIFS, EXACT, ROCK_SALT, SILICON, assert_both, read
 from tests.test_readers_bad_input import outcome
 from unimat.errors import CrystalRejected
-from unimat.materials.readers import records_of
-from unimat.materials.readers.records import Columns
-from unimat.materials.readers.res import Title, crystal_of_res, properties_of_res, title_of
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.datasets.readers.records import Columns
+from unimat.materials.datasets.readers.res import Title, crystal_of_res, properties_of_res, title_of
 
 # Diamond in its primitive cell: 3.567 Å cubic, so a / sqrt(2) = 2.52225 Å, 60 degrees, and a**3 / 4 = 11.3462 Å^3.
 DIAMOND = """TITL C-8123-1-1 0.01 11.3462 -310.41 0.5 1.5 2 (Fd-3m) n - 7

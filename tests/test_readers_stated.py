@@ -14,11 +14,11 @@ from tests.test_readers import CIFS, ROCK_SALT, SILICON
 from tests.test_readers_bad_input import outcome
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
-from unimat.materials.readers import records_of
-from unimat.materials.readers.joined import joined_records
-from unimat.materials.readers.records import Columns
-from unimat.materials.readers.stated import check_stated, formula_counts
-from unimat.materials.structures import from_structure
+from unimat.materials.crystals.structures import from_structure
+from unimat.materials.datasets.readers import records_of
+from unimat.materials.datasets.readers.joined import joined_records
+from unimat.materials.datasets.readers.records import Columns
+from unimat.materials.datasets.readers.stated import check_stated, formula_counts
 
 NACL = from_structure(ROCK_SALT, "nacl")  # Na4 Cl4 in 5.64**3 = 179.406 Å^3
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.test_readers import ROCK_SALT, SILICON, read
 from unimat.errors import UserError
-from unimat.materials.readers import records_of
+from unimat.materials.datasets.readers import records_of
 
 
 def tensors(torch, n_evaluations=None):

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
-from unimat.materials import reduction
-from unimat.materials.lattices import angles_of, lengths_of
-from unimat.materials.reduction import niggli_lattices
-from unimat.materials.structures import from_structure, space_group_number, to_structure
+from unimat.materials.crystals import reduction
+from unimat.materials.crystals.lattices import angles_of, lengths_of
+from unimat.materials.crystals.reduction import niggli_lattices
+from unimat.materials.crystals.structures import from_structure, space_group_number, to_structure
 
 ROCK_SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 QUARTZ = Structure.from_spacegroup(

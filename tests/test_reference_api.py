@@ -13,7 +13,7 @@ from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 from pymatgen.entries.computed_entries import ComputedEntry
 
 from unimat import cli
-from unimat.materials.references import api
+from unimat.materials.stability.references import api
 
 KEY = "TopSecretKey0123456789abcdefABCD"
 SETTINGS = json.dumps({"reference": {"kind": "materials_project_api", "chemical_systems": ["Na-Cl"]}})

@@ -14,10 +14,11 @@ from pymatgen.core import Composition, Element
 
 from unimat.crystal_table import METADATA_KEY
 from unimat.errors import UserError
-from unimat.materials import hull, reference
-from unimat.materials.hulls import elements_of
-from unimat.materials.references import formulas
-from unimat.materials.references.entries import Entries
+from unimat.materials.crystals import formulas
+from unimat.materials.stability import hull
+from unimat.materials.stability.decomposition import elements_of
+from unimat.materials.stability.references import reference
+from unimat.materials.stability.references.entries import Entries
 
 SYMBOLS = [element.symbol for element in Element]
 pytestmark = pytest.mark.filterwarnings("ignore:No Pauling electronegativity")

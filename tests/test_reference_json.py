@@ -14,9 +14,9 @@ from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 from pymatgen.entries.computed_entries import ComputedEntry
 
 from unimat.errors import UserError
-from unimat.materials.reference import Reference
-from unimat.materials.references.build import build
-from unimat.materials.stability_settings import ReferenceSettings
+from unimat.materials.stability.references.build import build
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.settings import ReferenceSettings
 from unimat.settings import load_settings
 
 

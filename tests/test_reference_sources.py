@@ -11,12 +11,11 @@ import pytest
 from unimat import cli, crystal_table
 from unimat.crystal_table import Crystal
 from unimat.errors import UserError
-from unimat.materials import reference
-from unimat.materials.reference import Reference
-from unimat.materials.references import pseudopotentials
-from unimat.materials.references.build import build, summary
-from unimat.materials.references.pseudopotentials import SHIFTS
-from unimat.materials.stability_settings import ReferenceSettings
+from unimat.materials.stability.references import pseudopotentials, reference
+from unimat.materials.stability.references.build import build, summary
+from unimat.materials.stability.references.pseudopotentials import SHIFTS
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.settings import ReferenceSettings
 from unimat.settings import load_settings
 
 ENGINE = {"calculator": "CHGNet", "functional": "PBE", "corrections": "MP2020, learned", "quantity": "total energy"}

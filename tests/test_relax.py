@@ -9,11 +9,11 @@ from pymatgen.core import Lattice, Structure
 
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import from_structure, to_structure
 from unimat.materials.relax import shard
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.jobs.run import JobFailed, run
 from unimat.materials.relax.settings import NEWER_POTENTIALS, RelaxSettings, VaspSettings
-from unimat.materials.structures import from_structure, to_structure
 
 DIAMOND = Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.7), ["C"], [[0, 0, 0]]).get_primitive_structure()
 

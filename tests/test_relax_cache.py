@@ -15,16 +15,16 @@ import pytest
 
 from unimat.checked_lines import line_of, values_of
 from unimat.crystal_table import Crystal, from_crystals, write
+from unimat.materials.crystals.structures import to_structure
 from unimat.materials.relax import shard
-from unimat.materials.relax.content import content_key, settings_text
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.force_fields import known as force_fields
 from unimat.materials.relax.force_fields import settings as force_field_settings
 from unimat.materials.relax.force_fields.settings import ForceFieldSettings
 from unimat.materials.relax.gpaw.settings import GpawSettings
 from unimat.materials.relax.journal import Cache, Journal, read_lines
+from unimat.materials.relax.relaxation_key import content_key, settings_text
 from unimat.materials.relax.settings import RelaxSettings, VaspSettings
-from unimat.materials.structures import to_structure
 
 CRYSTAL = Crystal("a", np.diag([4.0, 4.1, 4.2]), np.array([14, 6]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
 

@@ -295,7 +295,7 @@ def test_truncated_files_are_named(run_dir, tmp_path):
 
 
 def test_a_system_of_one_element_has_no_hull_figure(run_dir, tmp_path):
-    from unimat.materials import reference
+    from unimat.materials.stability.references import reference
 
     unary = tmp_path / "unary"
     shutil.copytree(run_dir, unary)

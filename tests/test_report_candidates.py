@@ -5,14 +5,14 @@ import dataclasses
 from tests.report_run import write_run
 from tests.test_substitution import KNOWN
 from unimat.crystal_table import from_crystals
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.search import templates as library
 from unimat.materials.search.candidates import predict
 from unimat.materials.search.compositions import of_text
 from unimat.materials.search.libraries import joined
+from unimat.materials.search.settings import SubstitutionSettings
 from unimat.materials.search.substitution import Substitution
 from unimat.materials.search.templates import Templates
-from unimat.materials.structures import from_structure
-from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.report.run_files import read_run
 from unimat.report.sections.run import what_was_run
 

@@ -8,11 +8,14 @@ from pymatgen.analysis.phase_diagram import PDEntry
 from pymatgen.core import Composition
 
 from unimat.crystal_table import Crystal, from_crystals
-from unimat.materials import compare, hull, reference, stability_summary
-from unimat.materials.convergence import convergence
-from unimat.materials.pairs import all_pairs
-from unimat.materials.stability_settings import CompareSettings, HullSettings
-from unimat.materials.verdict_flips import verdict_flips
+from unimat.materials.comparison import compare
+from unimat.materials.comparison.convergence import convergence
+from unimat.materials.comparison.pairs import all_pairs
+from unimat.materials.stability import hull
+from unimat.materials.stability import summary as stability_summary
+from unimat.materials.stability.references import reference
+from unimat.materials.stability.settings import CompareSettings, HullSettings
+from unimat.materials.stability.verdict_flips import verdict_flips
 from unimat.report.blocks import Table
 from unimat.report.run_files import Comparison, SetFiles
 from unimat.report.sections.comparison import _comparison_table, _convergence_table

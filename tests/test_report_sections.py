@@ -14,7 +14,7 @@ from unimat.files import read_json, write_json
 from unimat.report.blocks import Missing, Section, Table
 from unimat.report.elements import element_shares, elements_figure
 from unimat.report.page import make_report
-from unimat.report.published import DIFFERENCES, PROXIES, STABILITIES
+from unimat.report.published_figures import DIFFERENCES, PROXIES, STABILITIES
 from unimat.report.quantities import Share
 from unimat.report.rates_figure import Point, rates_figure
 from unimat.report.run_files import read_run

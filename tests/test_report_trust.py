@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 
 from tests.report_run import write_run
-from unimat.materials.calculators import kind_of
+from unimat.materials.relax.calculators import kind_of
 from unimat.report.known import known_crystals
 from unimat.report.run_files import read_run
 from unimat.report.sections.browser import browser
+from unimat.report.sections.caveats import caveats
 from unimat.report.sections.run import what_was_run
-from unimat.report.sections.trust import caveats
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.reproduction_run import N_GENERATED, N_TRUTHS, configuration, write_r
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import read_json, write_json
-from unimat.report.published import PEERS, PREDICTIONS, SIZES
+from unimat.report.published_figures import PEERS, PREDICTIONS, SIZES
 from unimat.report.run_files import read_run
 from unimat.report.sections.prediction import prediction
 from unimat.report.stages import Job

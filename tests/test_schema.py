@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from unimat.configuration.sections import SECTIONS
-from unimat.materials.airss_settings import AirssSettings
-from unimat.materials.ingest_settings import ConvertSettings
-from unimat.materials.screen_settings import ScreenSettings
-from unimat.materials.substitution_settings import SubstitutionSettings
+from unimat.materials.datasets.settings import ConvertSettings
+from unimat.materials.screening.settings import ScreenSettings
+from unimat.materials.search.random_search.settings import AirssSettings
+from unimat.materials.search.settings import SubstitutionSettings
 from unimat.model.settings import SampleSettings
 
 SCHEMAS = Path(__file__).parents[1] / "workflow/schemas"

@@ -11,8 +11,8 @@ import pytest
 from tests.judged_set import judged_set
 from unimat import cli, crystal_table
 from unimat.errors import UserError
-from unimat.materials.screen import Choice, affordable, read_judged, screened
-from unimat.materials.screen_settings import ScreenSettings
+from unimat.materials.screening.screen import Choice, affordable, read_judged, screened
+from unimat.materials.screening.settings import ScreenSettings
 from unimat.settings import load_settings
 
 ROWS = [

@@ -5,8 +5,8 @@ import pytest
 
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError
-from unimat.materials.gather import gather_shards, relaxation_summary
-from unimat.materials.select import lowest_per_composition, take_rows
+from unimat.materials.relax.gather import gather_shards, relaxation_summary
+from unimat.materials.screening.select import lowest_per_composition, take_rows
 
 
 def table_of(rows):

@@ -14,8 +14,8 @@ from unimat import crystal_table
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import read_json
-from unimat.materials.sets import EnergySettings, crystals_of, read_set, set_name, with_energies
-from unimat.materials.structures import from_structure
+from unimat.materials.crystals.structures import from_structure
+from unimat.materials.datasets.sets import EnergySettings, crystals_of, read_set, set_name, with_energies
 
 NAMES = ("diamond", "silicon", "3C-SiC", "2H-SiC")
 FORMULAS = {"diamond": "C2", "silicon": "Si2", "3C-SiC": "C1Si1", "2H-SiC": "C2Si2"}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from unimat import crystal_table
+from unimat.materials.crystals.structures import check_crystal
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.structures import check_crystal
 
-FOLDER = Path(str(resources.files("unimat.materials") / "data/silicon_carbon"))
+FOLDER = Path(str(resources.files("unimat.materials.datasets") / "embedded/silicon_carbon"))
 
 
 @pytest.fixture(scope="module")

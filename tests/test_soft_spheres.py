@@ -7,9 +7,9 @@ import spglib
 from ase.neighborlist import neighbor_list
 from pymatgen.core import Lattice
 
-from unimat.materials.airss_draws import draw, wanted_distances
-from unimat.materials.airss_settings import AirssSettings
-from unimat.materials.soft_spheres import Spheres, energy_and_gradient, push_apart
+from unimat.materials.search.random_search.draws import draw, wanted_distances
+from unimat.materials.search.random_search.settings import AirssSettings
+from unimat.materials.search.random_search.soft_spheres import Spheres, energy_and_gradient, push_apart
 
 
 def random_spheres(n, seed, volume=6.0, reduce=True):

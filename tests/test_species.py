@@ -3,7 +3,7 @@
 import pytest
 
 from unimat.errors import CrystalRejected
-from unimat.materials.readers.species import atomic_number
+from unimat.materials.datasets.readers.species import atomic_number
 from unimat.periodic_table import SYMBOLS
 
 NAMES = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unimat.materials.splits import draw_splits, move_val_to_train
+from unimat.materials.datasets.splits import draw_splits, move_val_to_train
 
 
 def test_shares_are_exact_and_the_seed_decides():

@@ -6,7 +6,7 @@ from pymatgen.core import Composition, DummySpecies, Lattice, Species, Structure
 
 from unimat.crystal_table import Crystal
 from unimat.errors import REJECTION_REASONS, CrystalRejected
-from unimat.materials.structures import (
+from unimat.materials.crystals.structures import (
     check_crystal,
     chemical_system,
     from_structure,

@@ -10,11 +10,11 @@ from tests.test_substitution import KNOWN, caesium_chloride, rock_salt
 from unimat import cli, crystal_table
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError
-from unimat.materials.prediction_pairs import samples_of_truths
+from unimat.materials.crystals.structures import from_structure
+from unimat.materials.prediction.pairing import samples_of_truths
 from unimat.materials.search import libraries
 from unimat.materials.search.compositions import asked_for
 from unimat.materials.search.exchange import shipped
-from unimat.materials.structures import from_structure
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def test_a_published_dataset_is_fetched_as_templates_and_as_known(tmp_path, monk
         places.append((dataset.name, folder))
         return {"files": [{"name": "train.parquet"}]}
 
-    monkeypatch.setattr("unimat.materials.fetch.fetch_dataset", fetched)
+    monkeypatch.setattr("unimat.materials.datasets.fetching.fetch.fetch_dataset", fetched)
     table, _ = substituted(tmp_path / "out", "--templates", "mp_20", "--compositions", "Ba1Zr1O3", "--count", 1)
     assert table.column("template").tolist() == ["perovskite"]
     ((name, place),) = places

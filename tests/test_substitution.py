@@ -8,13 +8,13 @@ from pymatgen.core import Lattice, Structure
 
 from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import from_structure, reduced_formula, to_structure
 from unimat.materials.search import calibration
 from unimat.materials.search import templates as library
 from unimat.materials.search.calibration import calibrated, fitted
 from unimat.materials.search.exchange import Chance, Exchange, shipped
 from unimat.materials.search.substitution import Candidate, Substitution
 from unimat.materials.search.templates import Templates, permutations_of, reduced_counts
-from unimat.materials.structures import from_structure, reduced_formula, to_structure
 from unimat.periodic_table import ATOMIC_NUMBER as Z
 
 ROCK_SALT, CAESIUM_CHLORIDE, FLUORITE, PEROVSKITE = 225, 221, 225, 221

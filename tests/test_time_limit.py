@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from unimat.materials.metrics.time_limit import TimeUpError, time_limit
+from unimat.materials.crystals.time_limit import TimeUpError, time_limit
 
 
 def slept(seconds):

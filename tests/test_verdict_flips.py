@@ -13,9 +13,11 @@ from unimat import crystal_table
 from unimat.cli import main
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import UserError
-from unimat.materials import hull, reference, stability_summary
-from unimat.materials.stability_settings import HullSettings
-from unimat.materials.verdict_flips import flip_counts, verdict_flips
+from unimat.materials.stability import hull
+from unimat.materials.stability import summary as stability_summary
+from unimat.materials.stability.references import reference
+from unimat.materials.stability.settings import HullSettings
+from unimat.materials.stability.verdict_flips import flip_counts, verdict_flips
 
 CHGNET = {"calculator": "CHGNet", "functional": "PBE", "corrections": "MP2020, learned", "quantity": "total energy"}
 ELEMENTS = [("C", -9.0), ("Si", -5.0)]

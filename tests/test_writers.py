@@ -10,10 +10,10 @@ from pymatgen.core import Structure
 
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError
-from unimat.materials.ingest import read_crystals
-from unimat.materials.lattices import lattice_matrix
-from unimat.materials.structures import from_structure, to_structure
-from unimat.materials.writers import FORMATS, file_names, write_as
+from unimat.materials.crystals.lattices import lattice_matrix
+from unimat.materials.crystals.structures import from_structure, to_structure
+from unimat.materials.datasets.exports.writers import FORMATS, file_names, write_as
+from unimat.materials.datasets.ingest import read_crystals
 
 
 def random_table(seed=0, n_crystals=3):

@@ -18,18 +18,18 @@ from ase.optimize import FIRE
 from ase.stress import full_3x3_to_voigt_6_stress
 from harness import Figure, best_of, finish, peak_memory_mib, say
 
-from unimat.materials.airss import closest_contact, random_search
-from unimat.materials.airss_draws import Drawn, draw, wanted_distances
-from unimat.materials.airss_settings import AirssSettings
-from unimat.materials.soft_sphere_steps import MARGIN
-from unimat.materials.soft_spheres import Pushed, Spheres, push_apart
+from unimat.materials.search.random_search.airss import closest_contact, random_search
+from unimat.materials.search.random_search.draws import Drawn, draw, wanted_distances
+from unimat.materials.search.random_search.settings import AirssSettings
+from unimat.materials.search.random_search.soft_sphere_steps import MARGIN
+from unimat.materials.search.random_search.soft_spheres import Pushed, Spheres, push_apart
 
 COUNTS = ({"Si": 4, "C": 4}, {"Na": 4, "Cl": 4}, {"Ba": 2, "Ti": 2, "O": 6}, {"Li": 4, "Fe": 4, "O": 12})
 STEPS = 500
 
 
 class SoftSpheres(Calculator):
-    """The potential of `unimat.materials.soft_spheres` by ASE's pairs."""
+    """The potential of `unimat.materials.search.random_search.soft_spheres` by ASE's pairs."""
 
     implemented_properties = ("energy", "forces", "stress")
 

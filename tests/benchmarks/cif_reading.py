@@ -31,9 +31,9 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
-from unimat.materials.lattices import angles_of, lengths_of
-from unimat.materials.readers.cif import crystal_of_cif
-from unimat.materials.structures import from_structure
+from unimat.materials.crystals.lattices import angles_of, lengths_of
+from unimat.materials.crystals.structures import from_structure
+from unimat.materials.datasets.readers.cif import crystal_of_cif
 
 WITHIN = 0.05  # Å; pymatgen moves 0.333 to 1/3
 SAMPLE = 200  # rows of each source

@@ -26,12 +26,12 @@ from pymatgen.core import Composition, Lattice, Structure
 from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
-from unimat.materials.hulls import Hulls
-from unimat.materials.reference import Reference
-from unimat.materials.references import corrections as mp
-from unimat.materials.references.build import build
-from unimat.materials.references.formulas import of_composition
-from unimat.materials.stability_settings import ReferenceSettings
+from unimat.materials.crystals import corrections as mp
+from unimat.materials.crystals.formulas import of_composition
+from unimat.materials.stability.decomposition import Hulls
+from unimat.materials.stability.references.build import build
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.settings import ReferenceSettings
 
 HULL = "hull/mp_materials_summary.csv"
 OTHER = 1e-6  # eV/atom; more is another correction

@@ -22,14 +22,14 @@ from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from unimat.distributions import installed
-from unimat.materials.ingest import read_crystals
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.ingest import read_crystals
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.gpaw.engine import GpawEngine
 from unimat.materials.relax.gpaw.inputs import kpoint_mesh
 from unimat.materials.relax.gpaw.job import parameters
 from unimat.materials.relax.gpaw.settings import GpawSettings
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.structures import to_structure
 
 PHASES = ROOT / "config/silicon_carbon_phases"
 CUTOFFS = (400.0, 520.0, 700.0, 900.0)  # eV

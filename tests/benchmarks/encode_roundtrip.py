@@ -67,7 +67,7 @@ def main() -> None:
     rows = range(args.n)
     decode_time, back = best_of(lambda: [decode(encoding, compact, row) for row in rows], args.repeats)
     say("building pymatgen structures")
-    from unimat.materials.structures import to_structure
+    from unimat.materials.crystals.structures import to_structure
 
     pymatgen_time, _ = best_of(lambda: [to_structure(crystal) for crystal in crystals], args.repeats)
     moved = max(displacement(*pair) for pair in zip(crystals, back, strict=True))

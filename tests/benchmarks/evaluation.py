@@ -38,14 +38,14 @@ from harness import Figure, finish, say
 from pymatgen.core import Composition
 from tqdm import tqdm
 
-from unimat.materials.ingest import read_crystals
+from unimat.materials.datasets.ingest import read_crystals
 from unimat.materials.metrics import distributions, validity
 from unimat.materials.metrics.coverage import cdvae_coverage, nearest
-from unimat.materials.metrics.fingerprints import Fingerprints
-from unimat.materials.metrics.magpie import composition, reduced
-from unimat.materials.metrics.prints import Prints
+from unimat.materials.metrics.fingerprint_distances import Prints
+from unimat.materials.metrics.fingerprints.fingerprints import Fingerprints
+from unimat.materials.metrics.fingerprints.magpie import composition, reduced
+from unimat.materials.metrics.settings import MetricsSettings
 from unimat.materials.metrics.verdicts import Work
-from unimat.materials.metrics_settings import MetricsSettings
 
 GENERATED, TEST = "generated/diffcsp_mp_20/DiffCSP_mp_20.pt", "mp_20/test.feather"
 PUBLISHED = {"structure valid": 1.0, "composition valid": 0.832}

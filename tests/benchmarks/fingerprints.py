@@ -20,9 +20,9 @@ from harness import Figure, finish, peak_memory_mib, say
 from pymatgen.core import Structure
 from tqdm import tqdm
 
-from unimat.materials.ingest import read_crystals
-from unimat.materials.metrics.site_fingerprints import featurizer, mean_fingerprint
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.metrics.fingerprints.site_fingerprints import featurizer, mean_fingerprint
 
 SETS = {"real": "mp_20/test.feather", "generated": "generated/diffcsp_mp_20/DiffCSP_mp_20.pt"}
 TARGET_SPEED_UP = 8.0

@@ -18,11 +18,11 @@ import numpy as np
 from harness import Figure, finish, say
 
 from unimat.crystal_table import Crystal, from_crystals, read, write
-from unimat.materials.relax.content import content_key, settings_text
+from unimat.materials.crystals.structures import to_structure
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.journal import Cache, Journal
+from unimat.materials.relax.relaxation_key import content_key, settings_text
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.structures import to_structure
 
 SECONDS = 20.0
 LOADING = "from unimat.materials.relax.engine import *; make_engine(RelaxSettings())"

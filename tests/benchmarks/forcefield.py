@@ -27,7 +27,7 @@ import numpy as np
 from harness import Figure, finish, say
 
 from unimat import crystal_table
-from unimat.materials.ingest import read_crystals
+from unimat.materials.datasets.ingest import read_crystals
 from unimat.materials.relax.settings import RelaxSettings
 
 SETTINGS = RelaxSettings(threads=1)
@@ -78,7 +78,7 @@ def plain(folder: Path) -> None:
     import torch
     from chgnet.model import StructOptimizer
 
-    from unimat.materials.structures import to_structure
+    from unimat.materials.crystals.structures import to_structure
 
     torch.set_num_threads(CORES)
     warnings.simplefilter("ignore")
@@ -135,7 +135,7 @@ def from_itself(folder: Path, ids: list[str]) -> dict[str, float]:
         return {}
     from chgnet.model import StructOptimizer
 
-    from unimat.materials.structures import to_structure
+    from unimat.materials.crystals.structures import to_structure
 
     warnings.simplefilter("ignore")
     optimizer = StructOptimizer(optimizer_class=SETTINGS.optimizer, use_device="cpu", on_isolated_atoms="ignore")

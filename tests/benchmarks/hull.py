@@ -23,13 +23,13 @@ from pymatgen.core import Composition, Element
 from scipy.optimize import linprog
 from tqdm import tqdm
 
-from unimat.materials.hull import hulls_of, stability_tables
-from unimat.materials.hulls import Hulls, elements_of
-from unimat.materials.ingest import read_crystals
-from unimat.materials.reference import Reference
-from unimat.materials.references.build import build
-from unimat.materials.references.formulas import of_composition
-from unimat.materials.stability_settings import ColumnSettings, HullSettings, ReferenceSettings
+from unimat.materials.crystals.formulas import of_composition
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.stability.decomposition import Hulls, elements_of
+from unimat.materials.stability.hull import hulls_of, stability_tables
+from unimat.materials.stability.references.build import build
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.settings import ColumnSettings, HullSettings, ReferenceSettings
 
 ELEMENTS = ("Li", "Fe", "O")
 GENERATED = "generated/diffcsp_mp_20/DiffCSP_mp_20.pt"

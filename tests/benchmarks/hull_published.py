@@ -20,13 +20,13 @@ from harness import Figure, finish, say
 from pymatgen.core import Composition
 
 from unimat.crystal_table import Crystal
-from unimat.materials.hulls import Hulls
-from unimat.materials.ingest import read_crystals
+from unimat.materials.datasets.ingest import read_crystals
 from unimat.materials.metrics.energies import energies
-from unimat.materials.references.build import build
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.stability_settings import ReferenceSettings
+from unimat.materials.stability.decomposition import Hulls
+from unimat.materials.stability.references.build import build
+from unimat.materials.stability.settings import ReferenceSettings
 
 HULL = "hull/mp_materials_summary.csv"
 DIFFCSP = "generated/diffcsp_mp_20/DiffCSP_mp_20"

@@ -22,12 +22,12 @@ from harness import Figure, finish, peak_memory_mib, say
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition, Element
 
-from unimat.materials import reference
-from unimat.materials.hulls import Hulls, elements_of
-from unimat.materials.reference import Reference
-from unimat.materials.references.build import build
-from unimat.materials.references.entries import Entries, table_of
-from unimat.materials.stability_settings import ReferenceSettings
+from unimat.materials.stability.decomposition import Hulls, elements_of
+from unimat.materials.stability.references import reference
+from unimat.materials.stability.references.build import build
+from unimat.materials.stability.references.entries import Entries, table_of
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.settings import ReferenceSettings
 
 PUBLISHED = "hull/mp_materials_summary.csv"
 SMALL = 31_840  # phases of the published summary

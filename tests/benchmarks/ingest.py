@@ -26,11 +26,11 @@ from tqdm import tqdm
 
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
-from unimat.materials.ingest import ingest
-from unimat.materials.ingest_settings import IngestSettings, PropertyColumn, SplitSettings
-from unimat.materials.lattices import angles_of, lengths_of
-from unimat.materials.sources import plan_of
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.lattices import angles_of, lengths_of
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.ingest import ingest
+from unimat.materials.datasets.settings import IngestSettings, PropertyColumn, SplitSettings
+from unimat.materials.datasets.sources import plan_of
 
 TARGET_SPEED_UP = 8.0
 TARGET_PARAMETERS = 1e-4  # Å and degrees

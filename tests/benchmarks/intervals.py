@@ -12,7 +12,7 @@ import numpy as np
 from harness import Figure, finish, say
 from scipy.stats import wasserstein_distance
 
-from unimat.materials.metrics.intervals import Bootstrap
+from unimat.materials.crystals.intervals import Bootstrap
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 # Name: draws of either side, and their distance. That of two normal distributions of one width is the difference of

@@ -24,10 +24,10 @@ from pymatgen.core import Structure
 from tqdm import tqdm
 
 from unimat.crystal_table import Crystal
-from unimat.materials.ingest import read_crystals
-from unimat.materials.matching import clusters, matches_known
-from unimat.materials.metrics.average_minimum_distance import average_minimum_distances, nearest, nearest_in_set
-from unimat.materials.structures import reduced_formula, to_structure
+from unimat.materials.crystals.structures import reduced_formula, to_structure
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.matching.average_minimum_distance import average_minimum_distances, nearest, nearest_in_set
+from unimat.materials.matching.clusters import clusters, matches_known
 
 GENERATED = "generated/diffcsp_mp_20/DiffCSP_mp_20.pt"
 KNOWN = ("mp_20/train_partial.csv.gz", "mp_20/val.feather", "mp_20/test.feather")

@@ -21,8 +21,8 @@ from harness import Figure, finish, say
 from structure_prediction import EXTRA, MAX_SECONDS, TEMPLATES, crystals_of, extra
 
 from unimat.crystal_table import Crystal, from_crystals
-from unimat.materials.comparer import Comparer
-from unimat.materials.metrics_settings import matcher_settings
+from unimat.materials.matching.comparer import Comparer
+from unimat.materials.metrics.settings import matcher_settings
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import relax_shard
 from unimat.materials.search.ranked import PER_NAT

@@ -18,8 +18,8 @@ from structure_prediction import TEMPLATES, crystals_of
 from unimat.crystal_table import from_crystals
 from unimat.materials.search.discovery import Discovery, formulas_of
 from unimat.materials.search.learning import learn
+from unimat.materials.search.settings import SubstitutionSettings
 from unimat.materials.search.templates import Templates, index
-from unimat.materials.substitution_settings import SubstitutionSettings
 
 LIMITS = (1.0, 1.5, 2.0, 3.0, 4.0, None)  # nats
 

@@ -21,7 +21,7 @@ from pymatgen.io.cif import CifWriter
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
 from unimat.files import write_json
-from unimat.materials.structures import reduced_formula, to_structure
+from unimat.materials.crystals.structures import reduced_formula, to_structure
 from unimat.report.page import make_report
 from unimat.report.run_files import read_run
 from unimat.report.settings import ReportSettings

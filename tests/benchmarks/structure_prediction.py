@@ -26,10 +26,10 @@ from harness import Figure, finish, peak_memory_mib, say
 from pymatgen.core import Lattice
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
-from unimat.materials.comparer import Comparer
-from unimat.materials.ingest import read_crystals
-from unimat.materials.metrics_settings import matcher_settings
-from unimat.materials.processes import Processes
+from unimat.materials.crystals.processes import Processes
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.matching.comparer import Comparer
+from unimat.materials.metrics.settings import matcher_settings
 from unimat.materials.search.exchange import Exchange
 from unimat.materials.search.learning import learn, properties_of_elements
 from unimat.materials.search.substitution import Candidate, Substitution

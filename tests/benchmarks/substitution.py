@@ -23,9 +23,9 @@ from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.materials.search import aflow, libraries
 from unimat.materials.search.candidates import predict
 from unimat.materials.search.compositions import Asked
+from unimat.materials.search.settings import SubstitutionSettings
 from unimat.materials.search.substitution import Substitution, formula_of
 from unimat.materials.search.templates import FIELDS, VERSION, Templates, index
-from unimat.materials.substitution_settings import SubstitutionSettings
 
 T = TypeVar("T")
 ELEMENTS = np.array([z for z in range(1, 95) if z not in (2, 10, 18, 36, 43, 54, 61, *range(84, 90))])

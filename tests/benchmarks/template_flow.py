@@ -19,8 +19,8 @@ from harness import Figure, finish, say
 
 from unimat import crystal_table
 from unimat.crystal_table import Crystal
-from unimat.materials.comparer import Comparer
-from unimat.materials.metrics_settings import matcher_settings
+from unimat.materials.matching.comparer import Comparer
+from unimat.materials.metrics.settings import matcher_settings
 from unimat.materials.search import libraries
 from unimat.materials.search.substitution import Substitution, formula_of, moves_text
 from unimat.model.checkpoints import Model, read_model

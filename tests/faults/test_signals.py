@@ -44,7 +44,7 @@ def many_crystals(tmp_path):
     rows = "".join(f'm{i},"{poscar}"\n' for i in range(3000))
     (tmp_path / "in.csv").write_text(f"material_id,poscar\n{rows}")
     code = (
-        "import time\nfrom unimat.materials import accept\naccept.MIN_FOR_PROCESSES = accept.CHUNK = 10\n"
+        "import time\nfrom unimat.materials.datasets import accept\naccept.MIN_FOR_PROCESSES = accept.CHUNK = 10\n"
         "chunk = accept._chunk\n"
         "def slowly(*a, **k):\n    time.sleep(0.5)\n    return chunk(*a, **k)\n"
         "slowly.__module__ = '__mp_main__'\naccept._chunk = slowly"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import yaml
 
-from unimat.materials.ingest import read_crystals
-from unimat.materials.structures import reduced_formula, space_group_number
+from unimat.materials.crystals.structures import reduced_formula, space_group_number
+from unimat.materials.datasets.ingest import read_crystals
 
 CONFIG = Path(__file__).parents[2] / "config"
 PHASES = {  # formula, space group, volume per atom (Å³) by the lattice constants in the literature

@@ -11,9 +11,6 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from unimat.errors import UserError
-from unimat.materials.hull import refuse_strangers
-from unimat.materials.reference import Reference
-from unimat.materials.references.entries import Entries
 from unimat.materials.relax.force_fields.settings import ForceFieldSettings
 from unimat.materials.relax.force_fields.settings import energy_type as of_force_field
 from unimat.materials.relax.gpaw import inputs as gpaw_inputs
@@ -21,6 +18,9 @@ from unimat.materials.relax.gpaw.engine import energy_type
 from unimat.materials.relax.gpaw.inputs import kpoint_mesh, symmetrized, with_moments
 from unimat.materials.relax.gpaw.job import parameters
 from unimat.materials.relax.gpaw.settings import GpawSettings
+from unimat.materials.stability.hull import refuse_strangers
+from unimat.materials.stability.references.entries import Entries
+from unimat.materials.stability.references.reference import Reference
 from unimat.settings import load_settings
 
 ROCK_SALT = Lattice.cubic(4.2)

@@ -13,11 +13,11 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from unimat import crystal_table
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax.gpaw.engine import GpawEngine
 from unimat.materials.relax.gpaw.job import steps_on_disk
 from unimat.materials.relax.gpaw.settings import GpawSettings
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.structures import from_structure
 from unimat.settings import as_dict
 
 pytestmark = pytest.mark.system("gpaw")

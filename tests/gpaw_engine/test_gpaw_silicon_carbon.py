@@ -9,20 +9,20 @@ import pytest
 from unimat import crystal_table
 from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
-from unimat.materials.hull import stability_table
-from unimat.materials.ingest import read_crystals
-from unimat.materials.reference import Reference, from_relaxed
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets.ingest import read_crystals
 from unimat.materials.relax.gpaw.engine import GpawEngine
 from unimat.materials.relax.gpaw.settings import GpawSettings
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.stability_settings import HullSettings
-from unimat.materials.structures import to_structure
+from unimat.materials.stability.hull import stability_table
+from unimat.materials.stability.references.reference import Reference, from_relaxed
+from unimat.materials.stability.settings import HullSettings
 
 pytestmark = pytest.mark.system("gpaw")
 
 PHASES = Path(__file__).parents[2] / "config/silicon_carbon_phases"
-DATASET = Path(str(resources.files("unimat.materials"))) / "data/silicon_carbon/crystals.parquet"
+DATASET = Path(str(resources.files("unimat.materials.datasets"))) / "embedded/silicon_carbon/crystals.parquet"
 # Formation energies within 6 meV/atom of those at 900 eV and 6 k-points per Å⁻¹ (docs/gpaw.md).
 SETTINGS = RelaxSettings(engine="gpaw", fmax=0.02, gpaw=GpawSettings(kpoint_density=3.0))
 # PBE by VASP, Å: mp-149 and mp-8062 as in MP-20's validation split; diamond of Paier et al., J. Chem. Phys. 124, 154709

@@ -13,7 +13,7 @@ from PIL import Image
 from pymatgen.core import Structure
 
 from unimat import crystal_table
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
 from unimat.report.crystal_rows import VERDICTS, crystal_rows
 from unimat.report.run_files import read_run
 

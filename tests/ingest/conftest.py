@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tests.ingest_helpers import BAD, GOOD, ingest_into
-from unimat.materials.ingest_settings import IngestSettings
+from unimat.materials.datasets.settings import IngestSettings
 from unimat.settings import load_settings
 
 

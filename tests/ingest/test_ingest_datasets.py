@@ -9,10 +9,10 @@ import pytest
 
 from tests.ingest_helpers import cif, ingest_into
 from unimat.errors import UserError
-from unimat.materials.datasets import SILICON_CARBON
-from unimat.materials.fetch import fetch_dataset
-from unimat.materials.ingest_settings import IngestSettings
-from unimat.materials.sources import plan_of
+from unimat.materials.datasets.fetching.fetch import fetch_dataset
+from unimat.materials.datasets.known import SILICON_CARBON
+from unimat.materials.datasets.settings import IngestSettings
+from unimat.materials.datasets.sources import plan_of
 
 
 def test_published_datasets_need_their_files_and_unknown_ones_are_told(tmp_path):
@@ -62,7 +62,7 @@ def test_structures_of_a_split_come_from_one_form_and_energies_from_another(tmp_
 @pytest.mark.published
 @pytest.mark.parametrize("name", ["carbon_24", "perov_5", "mp_20"])
 def test_published_rows_are_accepted(published_data, tmp_path, name):
-    from unimat.materials.datasets import dataset_named
+    from unimat.materials.datasets.known import dataset_named
 
     fetch_dataset(dataset_named(name), tmp_path, published_data)
     result = ingest_into(tmp_path / "out", IngestSettings(name=name, limit=40), tmp_path)
@@ -73,7 +73,7 @@ def test_published_rows_are_accepted(published_data, tmp_path, name):
 @pytest.mark.published
 @pytest.mark.slow
 def test_all_of_carbon_24_is_accepted(published_data, tmp_path):
-    from unimat.materials.datasets import CARBON_24
+    from unimat.materials.datasets.known import CARBON_24
 
     fetch_dataset(CARBON_24, tmp_path, published_data)
     result = ingest_into(tmp_path / "out", IngestSettings(name="carbon_24"), tmp_path)

@@ -11,11 +11,11 @@ from pymatgen.core import Structure
 from tests.ingest_helpers import BAD, GOOD
 from unimat.crystal_table import Crystal
 from unimat.errors import UserError
-from unimat.materials import accept
-from unimat.materials.ingest import read_crystals
-from unimat.materials.ingest_settings import IngestSettings
-from unimat.materials.readers.records import Record
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.datasets import accept
+from unimat.materials.datasets.ingest import read_crystals
+from unimat.materials.datasets.readers.records import Record
+from unimat.materials.datasets.settings import IngestSettings
 from unimat.settings import load_settings
 
 

@@ -8,7 +8,7 @@ from tests.ingest_helpers import GOOD
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.errors import UserError
-from unimat.materials import accept
+from unimat.materials.datasets import accept
 
 
 def test_splits_of_the_source_are_kept(tmp_path, ingested):

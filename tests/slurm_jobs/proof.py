@@ -14,7 +14,7 @@ from pymatgen.core import Structure
 
 from tests.vasp_engine.vasp_helpers import ALUMINIUM, LITHIUM_FLUORIDE, SILICON, STAND_IN, VALENCES, fake_potcar
 from unimat import crystal_table
-from unimat.materials.structures import from_structure
+from unimat.materials.crystals.structures import from_structure
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 540  # of one run; then it counts as hanging

@@ -69,8 +69,8 @@ def test_doctor_says_when_slurm_does_not_answer(slurm: Slurm, tmp_path: Path):
     silent.chmod(0o755)
     from unittest import mock
 
+    from unimat.doctor import cluster as cluster_doctor
     from unimat.errors import UserError
-    from unimat.materials import cluster_doctor
 
     path = f"{silent.parent}{os.pathsep}{slurm.environment['PATH']}"
     with mock.patch.dict(os.environ, PATH=path), mock.patch.object(cluster_doctor, "PATIENCE", 0.5):

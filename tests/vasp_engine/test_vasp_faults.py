@@ -20,10 +20,10 @@ from tests.vasp_engine.vasp_helpers import ALUMINIUM, IRON_OXIDE, SILICON, botto
 from unimat import crystal_table
 from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
-from unimat.materials.gather import relaxation_summary
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax import wall_time
+from unimat.materials.relax.gather import relaxation_summary
 from unimat.materials.relax.wall_time import OutOfTime, seconds_left
-from unimat.materials.structures import from_structure
 
 STAGES = ["relax_1", "relax_2", "static"]
 MESSAGES = {

@@ -12,14 +12,14 @@ from pymatgen.io.vasp.inputs import Incar
 from tests.vasp_engine.stand_in_vasp import MARK, ideal_volume
 from tests.vasp_engine.vasp_helpers import ALUMINIUM, IRON_OXIDE, LITHIUM_FLUORIDE, NEWER, SILICON, ZINC_OXIDE, bottom
 from unimat.errors import UserError
-from unimat.materials.gather import relaxation_summary
-from unimat.materials.hull import refuse_strangers, shift_sign, stability_table
-from unimat.materials.reference import Reference, from_relaxed
+from unimat.materials.crystals.structures import to_structure
+from unimat.materials.relax.gather import relaxation_summary
 from unimat.materials.relax.settings import VaspSettings
 from unimat.materials.relax.vasp.engine import energy_type
 from unimat.materials.relax.vasp.stage import last_structure
-from unimat.materials.stability_settings import HullSettings
-from unimat.materials.structures import to_structure
+from unimat.materials.stability.hull import refuse_strangers, shift_sign, stability_table
+from unimat.materials.stability.references.reference import Reference, from_relaxed
+from unimat.materials.stability.settings import HullSettings
 
 # MP2020 (Wang et al., Sci. Rep. 11, 15496, 2021, Table 2), eV per atom of the element.
 OXIDE, FLUORIDE, IRON_IN_OXIDES = -0.687, -0.462, -2.256

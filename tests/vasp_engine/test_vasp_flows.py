@@ -9,11 +9,11 @@ from pymatgen.core import SETTINGS
 from tests.job_helpers import run_as_a_worker, store_file
 from tests.vasp_engine.vasp_helpers import ALUMINIUM, LITHIUM_FLUORIDE, NEWER
 from unimat.crystal_table import from_crystals
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax.flows import export as flows
 from unimat.materials.relax.flows.collect import collect, stores_to_read
 from unimat.materials.relax.jobs.store_names import VARIABLE
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.structures import from_structure
 
 STAGES = ["relax_1", "relax_2", "static"]
 

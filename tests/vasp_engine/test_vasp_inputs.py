@@ -8,10 +8,10 @@ from pymatgen.core import SETTINGS, Lattice, Structure
 from tests.vasp_engine.vasp_helpers import ALUMINIUM, IRON_OXIDE, SILICON, VALENCES, bottom, fake_potcar
 from unimat.crystal_table import from_crystals
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import relax_shard
 from unimat.materials.relax.vasp import inputs as vasp_inputs
-from unimat.materials.structures import from_structure
 from unimat.settings import load_settings
 
 

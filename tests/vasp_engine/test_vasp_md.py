@@ -18,6 +18,7 @@ from tests.vasp_engine.stand_in_vasp import MARK, SPRING, depth
 from tests.vasp_engine.vasp_helpers import IRON_OXIDE, LITHIUM_FLUORIDE, NEWER, SILICON
 from unimat import crystal_table
 from unimat.crystal_table import from_crystals
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.dynamics.assess import after_equilibration
 from unimat.materials.dynamics.engine import make_md_engine
 from unimat.materials.dynamics.frames import KB, read_parts
@@ -26,7 +27,6 @@ from unimat.materials.dynamics.settings import MdSettings
 from unimat.materials.dynamics.table import dynamics
 from unimat.materials.relax.settings import VaspSettings
 from unimat.materials.relax.wall_time import OutOfTime
-from unimat.materials.structures import from_structure
 
 HYDRIDE = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.1), ["Li", "H"], [[0] * 3, [0.5] * 3])
 

@@ -22,16 +22,16 @@ from pymatgen.entries.computed_entries import ComputedEntry
 from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
 
 from unimat.crystal_table import from_crystals
-from unimat.materials.hull import stability_table
-from unimat.materials.reference import Reference
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax.engine import Relaxation
 from unimat.materials.relax.mp2020 import corrected
 from unimat.materials.relax.settings import RelaxSettings, VaspSettings
 from unimat.materials.relax.shard import relaxed_table
 from unimat.materials.relax.vasp import stage as vasp_stage
 from unimat.materials.relax.vasp.engine import VaspEngine, energy_type
-from unimat.materials.stability_settings import HullSettings
-from unimat.materials.structures import from_structure
+from unimat.materials.stability.hull import stability_table
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.settings import HullSettings
 
 pytestmark = pytest.mark.published
 

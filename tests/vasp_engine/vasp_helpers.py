@@ -10,9 +10,9 @@ from pymatgen.core import Element, Lattice, Structure
 
 from tests.vasp_engine.stand_in_vasp import depth
 from unimat.crystal_table import from_crystals
+from unimat.materials.crystals.structures import from_structure
 from unimat.materials.relax.settings import RelaxSettings, VaspSettings
 from unimat.materials.relax.shard import relax_shard
-from unimat.materials.structures import from_structure
 
 STAND_IN = Path(__file__).with_name("stand_in_vasp.py")
 # Valence electrons of the Materials Project's potentials that the tests ask for; the newer ones have the same.

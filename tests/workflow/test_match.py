@@ -11,7 +11,7 @@ from tests.workflow.test_by_set import commands
 from tests.workflow.test_configuration import complaint, demo
 from tests.workflow.test_end_to_end import MINIATURE
 from unimat import crystal_table
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
 
 SETS = {
     "generated": {"from": "sample"},

@@ -10,7 +10,7 @@ from tests.report_run import crystals
 from tests.workflow.conftest import ROOT, Run
 from unimat import crystal_table
 from unimat.files import read_json
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
 
 
 @pytest.mark.slow

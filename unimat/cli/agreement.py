@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import parquet
     from unimat.files import write_json
-    from unimat.materials.agreement import agreement, matched, read_side
+    from unimat.materials.screening.agreement import agreement, matched, read_side
     from unimat.outputs import whole_folder
 
     a, b = read_side(args.a), read_side(args.b)

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
-    from unimat.materials.airss import random_search
-    from unimat.materials.airss_settings import AirssSettings
+    from unimat.materials.search.random_search.airss import random_search
+    from unimat.materials.search.random_search.settings import AirssSettings
     from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 

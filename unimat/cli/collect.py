@@ -39,9 +39,9 @@ def run(args: argparse.Namespace) -> None:
     settings = load_settings(RelaxSettings, args.settings, "relax")
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     from unimat import crystal_table
+    from unimat.materials.datasets.sets import crystals_of
     from unimat.materials.relax.flows.collect import collect, stores_to_read
     from unimat.materials.relax.jobs.context import labels_of
-    from unimat.materials.sets import crystals_of
 
     table, stores = crystals_of(args.crystals), stores_to_read(args.store, settings.store, args.work)
     relaxed = collect(table, settings, stores, args.work, f"{labels_of(args.crystals)['set']}-collected")

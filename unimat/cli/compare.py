@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import parquet
     from unimat.files import write_json
-    from unimat.materials.compare import comparison, no_common_composition, refuse_different_references
-    from unimat.materials.convergence import convergence
-    from unimat.materials.judged import FORMATION_ENERGIES, read_stability, read_summary
-    from unimat.materials.pairs import all_pairs
-    from unimat.materials.stability_settings import CompareSettings
+    from unimat.materials.comparison.compare import comparison, no_common_composition, refuse_different_references
+    from unimat.materials.comparison.convergence import convergence
+    from unimat.materials.comparison.pairs import all_pairs
+    from unimat.materials.stability.judged import FORMATION_ENERGIES, read_stability, read_summary
+    from unimat.materials.stability.settings import CompareSettings
     from unimat.settings import load_settings
 
     settings = load_settings(CompareSettings, args.settings, "compare")

@@ -25,8 +25,8 @@ def run(args: argparse.Namespace) -> None:
     from unimat import csv_cells
     from unimat.checked_csv import write_beside
     from unimat.errors import UserError
-    from unimat.materials.compositions import cell_formulas
-    from unimat.materials.sets import crystals_of
+    from unimat.materials.crystals.compositions import cell_formulas
+    from unimat.materials.datasets.sets import crystals_of
 
     table = crystals_of(args.crystals)
     if not len(table):

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Raise UserError if OUT, a file or a folder by its form, would replace what this command did not write."""
-    from unimat.materials.writers import form_of, makes_folder
+    from unimat.materials.datasets.exports.writers import form_of, makes_folder
 
     form = args.to or form_of(args.out)
     if not makes_folder(args.out, form):
@@ -87,9 +87,9 @@ def listed_in(args: argparse.Namespace, form: str) -> Path | None:
 
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
-    from unimat.materials.ingest import read_crystals
-    from unimat.materials.ingest_settings import ConvertSettings
-    from unimat.materials.writers import form_of, write_as
+    from unimat.materials.datasets.exports.writers import form_of, write_as
+    from unimat.materials.datasets.ingest import read_crystals
+    from unimat.materials.datasets.settings import ConvertSettings
     from unimat.settings import load_settings
 
     logger = logging.getLogger("unimat.convert")

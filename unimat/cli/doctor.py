@@ -98,8 +98,8 @@ class _Run:
 
     def findings(self) -> Iterator[Any]:
         from unimat.configuration.resources import asked_for
+        from unimat.doctor.dft import dft_findings
         from unimat.findings import Finding
-        from unimat.materials.dft_doctor import dft_findings
 
         if self.mistakes:
             yield from (Finding("configuration", line, "") for line in self.mistakes)
@@ -135,7 +135,8 @@ def _of_the_machine(args: argparse.Namespace, profile: dict[str, Any], run: _Run
 def _cluster_findings(profile: dict[str, Any], args: argparse.Namespace, run: _Run | None) -> Iterator[Any]:
     """What the profile's cluster says; nothing of a profile that has none."""
     from unimat.configuration.resources import asked_for
-    from unimat.materials import cluster_doctor, probe
+    from unimat.doctor import cluster as cluster_doctor
+    from unimat.doctor import probe
 
     executor = str(profile.get("executor") or "")
     if executor == "slurm":

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_stream
-    from unimat.materials.sets import crystals_of, is_crystal_table
+    from unimat.materials.datasets.sets import crystals_of, is_crystal_table
     from unimat.model.encode_stream import encode_dataset
     from unimat.model.encoded import SPLITS
     from unimat.model.faithful import faithful_section

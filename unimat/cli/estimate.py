@@ -24,11 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat.materials.core_hours import core_hours, total
-    from unimat.materials.core_hours_table import table_text, write_csv
+    from unimat.materials.datasets.sets import crystals_of
     from unimat.materials.relax.settings import RelaxSettings
-    from unimat.materials.screen_settings import EstimateSettings
-    from unimat.materials.sets import crystals_of
+    from unimat.materials.screening.core_hours import core_hours, total
+    from unimat.materials.screening.core_hours_table import table_text, write_csv
+    from unimat.materials.screening.settings import EstimateSettings
     from unimat.settings import load_settings
 
     relax = load_settings(RelaxSettings, args.relax, "relax")

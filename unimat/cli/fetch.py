@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _files(args: argparse.Namespace) -> list[str]:
     """Names of the dataset's files in all forms, of the archives that they are in, and of files given by hand."""
-    from unimat.materials.datasets import dataset_named
+    from unimat.materials.datasets.known import dataset_named
 
     dataset = dataset_named(args.dataset)
     names = [name for file in dataset.files for name in (file.name, file.url.rsplit("/", 1)[-1])]
@@ -45,8 +45,8 @@ def _files(args: argparse.Namespace) -> list[str]:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat.materials.datasets import dataset_named
-    from unimat.materials.fetch import fetch_dataset
+    from unimat.materials.datasets.fetching.fetch import fetch_dataset
+    from unimat.materials.datasets.known import dataset_named
 
     log = logging.getLogger("unimat.fetch")
     manifest = fetch_dataset(dataset_named(args.dataset), args.out, args.mirror, _by_key(args.file), args.force)

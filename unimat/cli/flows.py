@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from unimat.materials.datasets.sets import crystals_of
     from unimat.materials.relax.flows.export import export_flows
     from unimat.materials.relax.flows.submit import submit_flows
     from unimat.materials.relax.jobs.context import labels_of
     from unimat.materials.relax.journal import Journal
     from unimat.materials.relax.settings import RelaxSettings
-    from unimat.materials.sets import crystals_of
     from unimat.settings import load_settings
 
     log, settings = logging.getLogger("unimat.flows"), load_settings(RelaxSettings, args.settings, "relax")

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.files import write_json
-    from unimat.materials.gather import gather_shards, relaxation_summary
-    from unimat.materials.sets import crystals_of, set_name
+    from unimat.materials.datasets.sets import crystals_of, set_name
+    from unimat.materials.relax.gather import gather_shards, relaxation_summary
 
     shards = [crystal_table.read(path) for path in args.shards]
     table = gather_shards(shards, crystals_of(args.like))

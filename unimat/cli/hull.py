@@ -62,11 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import parquet
     from unimat.files import write_json
-    from unimat.materials import hull, reference, stability_summary
-    from unimat.materials.novelty import novelty
-    from unimat.materials.sets import EnergySettings, crystals_of, with_energies
-    from unimat.materials.stability_settings import HullSettings
-    from unimat.materials.verdict_flips import verdict_flips
+    from unimat.materials.datasets.sets import EnergySettings, crystals_of, with_energies
+    from unimat.materials.stability import hull
+    from unimat.materials.stability import summary as stability_summary
+    from unimat.materials.stability.novelty import novelty
+    from unimat.materials.stability.references import reference
+    from unimat.materials.stability.settings import HullSettings
+    from unimat.materials.stability.verdict_flips import verdict_flips
     from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 

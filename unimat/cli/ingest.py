@@ -26,11 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from unimat.files import write_json, write_text
-    from unimat.materials.data_card import data_card, distributions
-    from unimat.materials.data_card_page import card_page
-    from unimat.materials.ingest import ingest
-    from unimat.materials.ingest_settings import IngestSettings
-    from unimat.materials.sources import plan_of
+    from unimat.materials.datasets.data_card import data_card, distributions
+    from unimat.materials.datasets.data_card_page import card_page
+    from unimat.materials.datasets.ingest import ingest
+    from unimat.materials.datasets.settings import IngestSettings
+    from unimat.materials.datasets.sources import plan_of
     from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 

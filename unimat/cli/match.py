@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> None:
     from unimat import parquet
     from unimat.errors import UserError
     from unimat.files import write_json
-    from unimat.materials.prediction_settings import PredictionSettings
-    from unimat.materials.sets import crystals_of
+    from unimat.materials.datasets.sets import crystals_of
+    from unimat.materials.prediction.settings import PredictionSettings
     from unimat.settings import load_settings
 
     settings = load_settings(PredictionSettings, args.settings, "match")
@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
         if len(table) == 0:
             raise UserError(f"{path} holds no crystals; there is nothing to match")
 
-    from unimat.materials.prediction import evaluate
-    from unimat.materials.prediction_pairs import samples_of_truths
+    from unimat.materials.prediction.evaluate import evaluate
+    from unimat.materials.prediction.pairing import samples_of_truths
 
     samples, n_without = samples_of_truths(crystals, truths, args.by, args.column, args.samples)
     if n_without:

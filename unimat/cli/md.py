@@ -44,11 +44,11 @@ def run(args: argparse.Namespace) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     from unimat import crystal_table
     from unimat.files import write_json
+    from unimat.materials.datasets.sets import crystals_of
     from unimat.materials.dynamics.choose import RANKED_BY, best
     from unimat.materials.dynamics.engine import make_md_engine
     from unimat.materials.dynamics.table import dynamics
-    from unimat.materials.judged import read_stability
-    from unimat.materials.sets import crystals_of
+    from unimat.materials.stability.judged import read_stability
 
     stability = read_stability(args.stability, ("material_id", RANKED_BY)) if args.stability else None
     chosen = best(crystals_of(args.crystals), stability, settings.take)

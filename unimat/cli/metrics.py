@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from unimat.crystal_table import CrystalTable, Rejected
-    from unimat.materials.metrics_settings import MetricsSettings
+    from unimat.materials.metrics.settings import MetricsSettings
 
 EXAMPLE = (
     "unimat metrics --crystals DiffCSP_mp_20.pt --reference mp_20/test.feather --processes 2 --cache work/metrics"
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _settings(args: argparse.Namespace) -> "MetricsSettings":
     from unimat.errors import UserError
-    from unimat.materials.metrics_settings import MetricsSettings
+    from unimat.materials.metrics.settings import MetricsSettings
     from unimat.settings import load_settings
 
     settings = load_settings(MetricsSettings, args.settings, "metrics settings")
@@ -94,7 +94,7 @@ def _settings(args: argparse.Namespace) -> "MetricsSettings":
 def _read(path: Path, processes: int, rejected: Path | None = None) -> "tuple[CrystalTable, list[Rejected]]":
     """Crystals of a crystal table or of any other readable form, and those that are none."""
     from unimat import crystal_table
-    from unimat.materials.sets import read_set
+    from unimat.materials.datasets.sets import read_set
 
     table, none = read_set(path, processes)
     return table, [*none, *(crystal_table.read_rejected(rejected) if rejected else [])]

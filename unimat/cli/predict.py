@@ -114,9 +114,9 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _reference(given: str) -> Any:
-    from unimat.materials import reference
-    from unimat.materials.references.build import build
-    from unimat.materials.stability_settings import HullSettings
+    from unimat.materials.stability.references import reference
+    from unimat.materials.stability.references.build import build
+    from unimat.materials.stability.settings import HullSettings
     from unimat.settings import load_settings
 
     path = Path(given)

@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> None:
 def published_dataset(result: dict[str, Any]) -> dict[str, Any]:
     """What is known of the published dataset that a result names, under the keys of a data card."""
     from unimat.errors import UserError
-    from unimat.materials.datasets import DATASETS
+    from unimat.materials.datasets.known import DATASETS
 
     name, found = result.get("dataset"), result.get("data") or {}
     if name not in DATASETS:

@@ -39,10 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from unimat.files import write_json
-    from unimat.materials import reference
-    from unimat.materials.references.build import build, summary
-    from unimat.materials.references.lost import in_words
-    from unimat.materials.stability_settings import HullSettings
+    from unimat.materials.stability.references import reference
+    from unimat.materials.stability.references.build import build, summary
+    from unimat.materials.stability.references.lost import in_words
+    from unimat.materials.stability.settings import HullSettings
     from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 

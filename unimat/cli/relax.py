@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> None:
     # Read when numpy and torch are loaded; without it their threads spin on each other's cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     from unimat import crystal_table
+    from unimat.materials.datasets.sets import crystals_of
     from unimat.materials.relax.jobs.context import labels_of
     from unimat.materials.relax.shard import relax_shard, shard_of
-    from unimat.materials.sets import crystals_of
 
     table, labels = shard_of(crystals_of(args.crystals), args.shard), labels_of(args.crystals)
     shard = f"{labels['set']}-{args.shard.replace('/', 'of')}"

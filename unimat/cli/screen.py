@@ -41,11 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.files import write_json
-    from unimat.materials.core_hours import core_hours, total
-    from unimat.materials.core_hours_table import table_text, write_csv
     from unimat.materials.relax.settings import RelaxSettings
-    from unimat.materials.screen import read_judged, screened
-    from unimat.materials.screen_settings import ScreenSettings
+    from unimat.materials.screening.core_hours import core_hours, total
+    from unimat.materials.screening.core_hours_table import table_text, write_csv
+    from unimat.materials.screening.screen import read_judged, screened
+    from unimat.materials.screening.settings import ScreenSettings
     from unimat.outputs import whole_folder
     from unimat.settings import load_settings
 

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.errors import UserError
-    from unimat.materials.select import lowest_per_composition, take_rows
-    from unimat.materials.sets import read_set
+    from unimat.materials.datasets.sets import read_set
+    from unimat.materials.screening.select import lowest_per_composition, take_rows
     from unimat.outputs import whole_folder
 
     for flag, value in (("--take", args.take), ("--lowest-per-composition", args.lowest_per_composition)):

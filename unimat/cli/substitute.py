@@ -15,7 +15,7 @@ from unimat.cli._outputs import add_force, add_out_folder
 
 if TYPE_CHECKING:
     from unimat.crystal_table import CrystalTable, Rejected
-    from unimat.materials.substitution_settings import SubstitutionSettings
+    from unimat.materials.search.settings import SubstitutionSettings
 
     Made = tuple[CrystalTable, list[Rejected], str]
 
@@ -86,7 +86,7 @@ def overrides(args: argparse.Namespace, section: dict[str, Any]) -> dict[str, An
 
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
-    from unimat.materials.substitution_settings import SubstitutionSettings
+    from unimat.materials.search.settings import SubstitutionSettings
     from unimat.outputs import whole_folder
     from unimat.settings import given, load_settings
 

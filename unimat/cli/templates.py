@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_table
     from unimat.errors import UserError
+    from unimat.materials.datasets.sets import read_set
     from unimat.materials.search.libraries import told
     from unimat.materials.search.templates import index
-    from unimat.materials.sets import read_set
 
     log = logging.getLogger("unimat.templates")
     processes = max(1, args.processes)

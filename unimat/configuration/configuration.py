@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unimat.configuration.sections import SETTINGS, options_of
-from unimat.materials.datasets import DATASETS
+from unimat.materials.datasets.known import DATASETS
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.stability_settings import HullSettings, ReferenceSettings
-from unimat.materials.substitution_settings import LIBRARIES
+from unimat.materials.search.settings import LIBRARIES
+from unimat.materials.stability.settings import HullSettings, ReferenceSettings
 from unimat.model.lineage import datasets_of
 from unimat.model.pretrained import model_file
 from unimat.settings import load_settings

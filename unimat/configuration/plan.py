@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from unimat.configuration.configuration import Configuration, reference_sets
-from unimat.materials.datasets import DATASETS
+from unimat.materials.datasets.known import DATASETS
 
 Job = tuple[str, ...]  # rule, and what its wildcards are
 # Targets that ask for what other rules make, one kind of it each.

@@ -18,7 +18,7 @@ from unimat.configuration.configuration import Configuration
 from unimat.configuration.schema import Path_, checked
 from unimat.configuration.sections import OF_FETCH, SECTION_OF_ORIGIN, SETTINGS, options_of
 from unimat.errors import UserError
-from unimat.materials.ingest_settings import IngestSettings
+from unimat.materials.datasets.settings import IngestSettings
 from unimat.model.faithful import FAITHFUL, faithful_section
 from unimat.model.own_data import wants_recipe, with_recipe
 from unimat.settings import load_settings

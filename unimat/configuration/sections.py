@@ -4,15 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from unimat.materials.airss_settings import AirssSettings
+from unimat.materials.datasets.settings import ConvertSettings, IngestSettings
 from unimat.materials.dynamics.settings import MdSettings
-from unimat.materials.ingest_settings import ConvertSettings, IngestSettings
-from unimat.materials.metrics_settings import MetricsSettings
-from unimat.materials.prediction_settings import PredictionSettings
+from unimat.materials.metrics.settings import MetricsSettings
+from unimat.materials.prediction.settings import PredictionSettings
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.screen_settings import ScreenSettings
-from unimat.materials.stability_settings import CompareSettings, HullSettings
-from unimat.materials.substitution_settings import SubstitutionSettings
+from unimat.materials.screening.settings import ScreenSettings
+from unimat.materials.search.random_search.settings import AirssSettings
+from unimat.materials.search.settings import SubstitutionSettings
+from unimat.materials.stability.settings import CompareSettings, HullSettings
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings, TrainSettings
 from unimat.report.settings import ReportSettings
 from unimat.reproduction.settings import ReproductionSettings

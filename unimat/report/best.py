@@ -12,7 +12,7 @@ from pymatgen.io.cif import CifWriter
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 from pymatgen.symmetry.groups import sg_symbol_from_int_number
 
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.structures import to_structure
 from unimat.report.quantities import spacegroup_symbol
 from unimat.report.run_files import SetFiles
 

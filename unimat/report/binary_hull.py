@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pymatgen.util.string import unicodeify
 
-from unimat.materials.hull import binary_hull
-from unimat.materials.reference import Reference
+from unimat.materials.stability.hull import binary_hull
+from unimat.materials.stability.references.reference import Reference
 from unimat.report.figures import WIDE
 from unimat.report.svg import COLOURS, figure_style
 

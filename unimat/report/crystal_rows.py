@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from unimat.crystal_table import CrystalTable
-from unimat.materials.hull_tolerance import below
-from unimat.materials.structures import reduced_formula
+from unimat.materials.crystals.structures import reduced_formula
+from unimat.materials.stability.hull_tolerance import below
 from unimat.report.relaxed_form import is_relaxed, relaxed_form
 from unimat.report.run_files import SetFiles
 

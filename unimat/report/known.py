@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from unimat.materials.stability_summary import novelty_judged
+from unimat.materials.stability.summary import novelty_judged
 from unimat.report.run_files import RunFiles, SetFiles
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}

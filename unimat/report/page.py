@@ -15,6 +15,7 @@ from unimat.report.run_files import RunFiles, SetFiles
 from unimat.report.sections import (
     beside_paper,
     browser,
+    caveats,
     comparison,
     cost,
     distributions,
@@ -28,7 +29,6 @@ from unimat.report.sections import (
     screening,
     sizes,
     stability,
-    trust,
 )
 from unimat.report.sections import run as run_sections
 from unimat.report.settings import ReportSettings
@@ -67,9 +67,9 @@ def make_report(
     jobs, broken = (None, []) if benchmarks is None else read_jobs(benchmarks, run.name)
     sections = [
         *_sections(run, primary, settings, Path(page)),
-        trust.caveats(run, primary),
+        caveats.caveats(run, primary),
         cost.cost(run, jobs, broken),
-        trust.reproduce(run, settings.command, config),
+        caveats.reproduce(run, settings.command, config),
     ]
     html = template().render(
         title=settings.title or f"UniMat run “{run.name}”",

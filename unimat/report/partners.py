@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from unimat.crystal_table import Crystal, CrystalTable
-from unimat.materials.hull import SYMMETRY_TOLERANCE
-from unimat.materials.structures import reduced_formula, space_group_number
+from unimat.materials.crystals.structures import reduced_formula, space_group_number
+from unimat.materials.stability.hull import SYMMETRY_TOLERANCE
 from unimat.report.run_files import RunFiles, SetFiles
 
 # Energies that a dataset may bring, best first: within one composition all of them rank crystals alike.

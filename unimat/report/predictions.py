@@ -10,8 +10,8 @@ from pymatgen.core import Structure
 from pymatgen.util.string import unicodeify
 
 from unimat.crystal_table import Crystal, CrystalTable
+from unimat.materials.crystals.structures import reduced_formula, to_structure
 from unimat.materials.search.predict import Prediction
-from unimat.materials.structures import reduced_formula, to_structure
 from unimat.report.assets import scripts, styles, viewer_library
 from unimat.report.best import SYMPREC, cif_uri, conventional, spacegroup
 from unimat.report.blocks import Block, Candidate, Candidates, Code, CrystalView, Facts, Pictured, Section, Table, Text

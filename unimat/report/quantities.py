@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from unimat.materials.metrics.intervals import wilson
+from unimat.materials.crystals.intervals import wilson
 
 MISSING = "–"
 NOT_COMPUTED = "not computed"

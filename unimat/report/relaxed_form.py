@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from unimat.crystal_table import Crystal, CrystalTable
+from unimat.materials.crystals.structures import space_group_number
 from unimat.materials.metrics.distributions import properties
+from unimat.materials.metrics.settings import MetricsSettings
 from unimat.materials.metrics.validity import distances, structure_failure
-from unimat.materials.metrics_settings import MetricsSettings
-from unimat.materials.structures import space_group_number
 from unimat.report.run_files import SetFiles
 
 COLUMNS = ["material_id", "valid", "unique", "novel", "spacegroup_number", "density"]

@@ -11,8 +11,8 @@ from unimat import checked_csv, crystal_table, parquet
 from unimat.crystal_table import CrystalTable, Rejected
 from unimat.errors import UserError
 from unimat.files import existing, read_json, remedy
-from unimat.materials.reference import Reference
-from unimat.materials.reference import read as read_reference
+from unimat.materials.stability.references.reference import Reference
+from unimat.materials.stability.references.reference import read as read_reference
 from unimat.strict_yaml import read_document
 
 SPLITS = ("train", "val", "test")

@@ -10,8 +10,8 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from unimat.crystal_table import CrystalTable
-from unimat.materials.compositions import reduced_composition_keys
-from unimat.materials.structures import to_structure
+from unimat.materials.crystals.compositions import reduced_composition_keys
+from unimat.materials.crystals.structures import to_structure
 from unimat.report.crystals import SIZE, crystal_picture
 from unimat.report.figures import loss_figure
 from unimat.report.run_files import RunFiles, SetFiles

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from unimat.distributions import installed
-from unimat.materials.datasets import DATASETS
+from unimat.materials.datasets.known import DATASETS
 from unimat.model.pretrained import card_beside, model_file, parameters_of
 
 

@@ -5,7 +5,7 @@ from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 
 from unimat import crystal_table
 from unimat.errors import CrystalRejected
-from unimat.materials.structures import check_crystal, to_structure
+from unimat.materials.crystals.structures import check_crystal, to_structure
 
 MAX_E_ABOVE_HULL = snakemake.params.max_e_above_hull  # noqa: F821  (Snakemake hands it in)
 

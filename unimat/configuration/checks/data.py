@@ -8,8 +8,8 @@ from unimat.configuration.checks import chemistry, heads
 from unimat.configuration.checks.files import missing
 from unimat.configuration.configuration import Configuration
 from unimat.configuration.schema import did_you_mean
-from unimat.materials.datasets import DATASETS
-from unimat.materials.ingest_settings import IngestSettings, PropertyColumn
+from unimat.materials.datasets.known import DATASETS
+from unimat.materials.datasets.settings import IngestSettings, PropertyColumn
 
 STRUCTURE_COLUMNS = {"lattice", "atomic_numbers", "frac_coords"}  # of a crystal table, which keeps all its columns
 SHOWN = 12  # columns that are listed

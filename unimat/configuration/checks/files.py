@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unimat.configuration.configuration import Configuration
-from unimat.materials.stability_settings import ReferenceSettings
+from unimat.materials.stability.settings import ReferenceSettings
 
 # Snakemake reads braces as wildcards and <x> as a variable of paths; a command takes a leading hyphen for a flag.
 RESERVED = "{}<>"

@@ -15,11 +15,11 @@ from unimat.configuration.checks.files import references_of
 from unimat.configuration.configuration import Configuration
 from unimat.configuration.plan import Plan
 from unimat.distributions import installed
-from unimat.materials.references.places import WHERE_TO_GET
 from unimat.materials.relax.force_fields.known import ASE, FORCE_FIELDS
 from unimat.materials.relax.force_fields.settings import ForceFieldSettings
 from unimat.materials.relax.jobs.store_names import FILES, chosen_store, is_uri
 from unimat.materials.relax.settings import VaspSettings
+from unimat.materials.stability.references.places import WHERE_TO_GET
 
 VARIABLE = "UNIMAT_ELSEWHERE"
 OR_ELSEWHERE = f"or {VARIABLE}=1 where the jobs run elsewhere"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from unimat.configuration.configuration import Configuration
 from unimat.configuration.schema import did_you_mean
-from unimat.materials.datasets import DATASETS
+from unimat.materials.datasets.known import DATASETS
 
 
 def mistakes(configuration: Configuration) -> Iterator[str]:

@@ -8,7 +8,7 @@ from unimat.configuration.checks.files import references_of
 from unimat.configuration.configuration import Configuration
 from unimat.configuration.sections import options_of
 from unimat.errors import UserError
-from unimat.materials.airss_settings import AirssSettings
+from unimat.materials.search.random_search.settings import AirssSettings
 from unimat.settings import load_settings
 
 

@@ -9,7 +9,7 @@ from unimat.configuration.configuration import SPLITS, Configuration, TemplateKi
 from unimat.configuration.schema import did_you_mean
 from unimat.configuration.sections import options_of
 from unimat.errors import UserError
-from unimat.materials.substitution_settings import LIBRARIES, SubstitutionSettings
+from unimat.materials.search.settings import LIBRARIES, SubstitutionSettings
 from unimat.settings import load_settings
 
 

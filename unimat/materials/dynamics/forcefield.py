@@ -16,10 +16,10 @@ from atomate2.forcefields.md import ForceFieldMDMaker
 from emmet.core.types.enums import StoreTrajectoryOption
 from pymatgen.core import Structure
 
+from unimat.materials.crystals.corrections import MP2020
 from unimat.materials.dynamics.engine import Impossible, refuse_explosion
 from unimat.materials.dynamics.frames import Frames, State, degrees_of_freedom
 from unimat.materials.dynamics.settings import MdSettings
-from unimat.materials.references.corrections import MP2020
 from unimat.materials.relax.force_fields.known import unknown_elements
 from unimat.materials.relax.jobs.run import JobFailed, run
 

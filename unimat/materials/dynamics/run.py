@@ -14,13 +14,13 @@ from pymatgen.core import Structure
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected
 from unimat.files import read_json, whole_file, write_json
+from unimat.materials.crystals.structures import check_crystal, to_structure
 from unimat.materials.dynamics.engine import Exploded, Impossible, MdEngine
 from unimat.materials.dynamics.frames import Frames, State, joined, read_parts, start, write_part
 from unimat.materials.dynamics.settings import MdSettings
 from unimat.materials.dynamics.supercell import supercell
 from unimat.materials.relax.force_fields.settings import WITHOUT_EFFECT as FORCE_FIELD_WITHOUT_EFFECT
 from unimat.materials.relax.settings import VASP_WITHOUT_EFFECT
-from unimat.materials.structures import check_crystal, to_structure
 from unimat.settings import as_dict
 
 log = logging.getLogger("unimat.md")

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
+from unimat.materials.crystals.structures import reduced_formula
 from unimat.materials.dynamics.assess import Dynamics, assess, curves
 from unimat.materials.dynamics.choose import RANKED_BY
 from unimat.materials.dynamics.engine import Exploded, Impossible, MdEngine
 from unimat.materials.dynamics.run import TRAJECTORY, content_key, move
 from unimat.materials.dynamics.settings import MdSettings
-from unimat.materials.structures import reduced_formula
 from unimat.progress import progress
 from unimat.settings import as_dict
 

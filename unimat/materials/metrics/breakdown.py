@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from unimat.materials.metrics.intervals import rate
+from unimat.materials.crystals.intervals import rate
 from unimat.materials.metrics.modes import COVERED, RATES, flags
 
 # First and last value of each bin; None has no end.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from unimat.materials.metrics.fingerprints import Fingerprints
-from unimat.materials.metrics.intervals import Bootstrap, mean, rate
-from unimat.materials.metrics_settings import Cutoffs
+from unimat.materials.crystals.intervals import Bootstrap, mean, rate
+from unimat.materials.metrics.fingerprints.fingerprints import Fingerprints
+from unimat.materials.metrics.settings import Cutoffs
 
 NO_BOOTSTRAP = Bootstrap(resamples=0)
 COLUMNS = ("structure", "composition", "joint_structure", "joint_composition")

@@ -9,7 +9,7 @@ from scipy.constants import atomic_mass
 from scipy.stats import wasserstein_distance
 
 from unimat.crystal_table import CrystalTable
-from unimat.materials.metrics.intervals import Bootstrap, around
+from unimat.materials.crystals.intervals import Bootstrap, around
 
 # Name and unit; density, number of elements and energy are CDVAE's, the others ours.
 GEOMETRIC = {"density": "g/cm^3", "n_elements": "", "n_atoms": "", "volume_per_atom": "Å^3"}

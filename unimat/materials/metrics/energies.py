@@ -22,11 +22,11 @@ from pymatgen.core import Structure
 
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected, UserError
-from unimat.materials.metrics.fingerprints import MAX_SECONDS, content_key
-from unimat.materials.metrics.row_cache import RowCache
-from unimat.materials.metrics.spread import TIME_UP, rows_of
-from unimat.materials.metrics.time_limit import TimeUpError, time_limit
-from unimat.materials.structures import check_crystal, to_structure
+from unimat.materials.crystals.cached_map import TIME_UP, rows_of
+from unimat.materials.crystals.row_cache import RowCache
+from unimat.materials.crystals.structures import check_crystal, to_structure
+from unimat.materials.crystals.time_limit import TimeUpError, time_limit
+from unimat.materials.metrics.fingerprints.fingerprints import MAX_SECONDS, content_key
 
 Predictor = Callable[[Sequence[Structure]], Sequence[float]]
 

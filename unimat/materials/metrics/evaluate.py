@@ -14,17 +14,17 @@ import pyarrow as pa
 from unimat import __version__
 from unimat.crystal_table import CrystalTable, Rejected
 from unimat.errors import CrystalRejected, UserError
+from unimat.materials.crystals.intervals import Bootstrap, rate
+from unimat.materials.crystals.structures import check_crystal
 from unimat.materials.metrics import distributions, modes
 from unimat.materials.metrics.breakdown import breakdown
 from unimat.materials.metrics.energies import Energies, energies, energy_type
-from unimat.materials.metrics.intervals import Bootstrap, rate
+from unimat.materials.metrics.fingerprint_distances import Prints, with_columns, with_distances
 from unimat.materials.metrics.modes import CDVAE, STRICT, Sides, flags
 from unimat.materials.metrics.notes import notes
-from unimat.materials.metrics.prints import Prints, with_columns, with_distances
+from unimat.materials.metrics.settings import MetricsSettings, matcher_settings
 from unimat.materials.metrics.verdicts import Work, judge, verdicts
-from unimat.materials.metrics_settings import MetricsSettings, matcher_settings
-from unimat.materials.novelty import described
-from unimat.materials.structures import check_crystal
+from unimat.materials.stability.novelty import described
 from unimat.settings import as_dict
 
 log = logging.getLogger("unimat.metrics")

@@ -13,11 +13,11 @@ import pyarrow as pa
 import spglib
 
 from unimat.crystal_table import Crystal
+from unimat.materials.crystals.cached_map import TIME_UP, rows_of
+from unimat.materials.crystals.row_cache import RowCache
+from unimat.materials.crystals.time_limit import TimeUpError, time_limit
 from unimat.materials.metrics import validity
-from unimat.materials.metrics.fingerprints import MAX_SECONDS, content_key
-from unimat.materials.metrics.row_cache import RowCache
-from unimat.materials.metrics.spread import TIME_UP, rows_of
-from unimat.materials.metrics.time_limit import TimeUpError, time_limit
+from unimat.materials.metrics.fingerprints.fingerprints import MAX_SECONDS, content_key
 
 _FIELDS = (
     pa.field("between_atoms", pa.float64()),

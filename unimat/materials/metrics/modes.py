@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from unimat.materials.crystals.intervals import Bootstrap, rate
 from unimat.materials.metrics import distributions
 from unimat.materials.metrics.coverage import Nearest, cdvae_coverage, strict_coverage
-from unimat.materials.metrics.intervals import Bootstrap, rate
-from unimat.materials.metrics_settings import MetricsSettings
+from unimat.materials.metrics.settings import MetricsSettings
 
 CDVAE, STRICT = "cdvae", "strict"
 # Name of a rate: column of the verdicts.

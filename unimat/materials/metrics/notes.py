@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unimat.materials.metrics.modes import Sides
-from unimat.materials.metrics_settings import MetricsSettings
+from unimat.materials.metrics.settings import MetricsSettings
 
 log = logging.getLogger("unimat.metrics")
 

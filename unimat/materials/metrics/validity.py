@@ -15,7 +15,7 @@ import numpy as np
 from pymatgen.core import Composition, Element, Lattice
 
 from unimat.crystal_table import Crystal
-from unimat.materials.metrics.magpie import Formula
+from unimat.materials.metrics.fingerprints.magpie import Formula
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
 # Of a basis that is LLL-reduced, no shortest lattice vector needs a coefficient beyond 3 in three dimensions.

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
-from unimat.materials.comparer import Problems
-from unimat.materials.matching import clusters, matches_known
+from unimat.materials.crystals.structures import reduced_formula
+from unimat.materials.matching.average_minimum_distance import nearest_distances
+from unimat.materials.matching.clusters import clusters, matches_known
+from unimat.materials.matching.comparer import Problems
 from unimat.materials.metrics import distributions, validity
-from unimat.materials.metrics.average_minimum_distance import nearest_distances
+from unimat.materials.metrics.fingerprints.magpie import reduced
 from unimat.materials.metrics.geometry import geometry
-from unimat.materials.metrics.magpie import reduced
-from unimat.materials.metrics_settings import MetricsSettings
-from unimat.materials.structures import reduced_formula
+from unimat.materials.metrics.settings import MetricsSettings
 from unimat.progress import progress
 
 

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from pymatgen.core import Structure
 
 from unimat.errors import CrystalRejected
+from unimat.materials.crystals.structures import check_crystal, from_structure
 from unimat.materials.relax.force_fields.known import FORCE_FIELDS
 from unimat.materials.relax.force_fields.settings import energy_type
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.structures import check_crystal, from_structure
 
 
 @dataclasses.dataclass(frozen=True)

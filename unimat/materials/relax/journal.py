@@ -15,8 +15,8 @@ from pymatgen.core import Structure
 from unimat.checked_lines import fits, line_of, values_of
 from unimat.crystal_table import Crystal
 from unimat.files import whole_file
+from unimat.materials.crystals.structures import from_structure, to_structure
 from unimat.materials.relax.engine import Relaxation
-from unimat.materials.structures import from_structure, to_structure
 
 log = logging.getLogger("unimat.relax")
 

@@ -5,9 +5,9 @@ import dataclasses
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from unimat.errors import UserError
-from unimat.materials.references.corrections import correction_of
-from unimat.materials.references.given import RUN_TYPES
+from unimat.materials.crystals.corrections import correction_of
 from unimat.materials.relax.engine import Relaxation
+from unimat.materials.stability.references.given import RUN_TYPES
 
 
 def corrected(relaxation: Relaxation) -> Relaxation:

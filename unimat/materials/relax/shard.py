@@ -11,15 +11,15 @@ import pyarrow as pa
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
 from unimat.errors import CrystalRejected, UserError
-from unimat.materials.references.corrections import MP2020
+from unimat.materials.crystals.corrections import MP2020
+from unimat.materials.crystals.structures import check_crystal, from_structure, to_structure
 from unimat.materials.relax import mp2020
-from unimat.materials.relax.content import content_key, settings_text
 from unimat.materials.relax.engine import Engine, Relaxation, energy_type_of, make_engine
 from unimat.materials.relax.force_fields.known import FORCE_FIELDS
 from unimat.materials.relax.jobs.context import labelled, recording, send_unsent
 from unimat.materials.relax.journal import Cache, Journal
+from unimat.materials.relax.relaxation_key import content_key, settings_text
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.structures import check_crystal, from_structure, to_structure
 from unimat.progress import progress
 from unimat.settings import as_dict
 

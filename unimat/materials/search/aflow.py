@@ -13,8 +13,8 @@ from typing import Any
 from pymatgen.core import Structure
 
 from unimat.crystal_table import Crystal, from_crystals
+from unimat.materials.crystals.structures import chemical_system, from_structure
 from unimat.materials.search.templates import Templates, index
-from unimat.materials.structures import chemical_system, from_structure
 
 NAME = "AFLOW prototypes"
 CITATION = "M. J. Mehl et al., The AFLOW library of crystallographic prototypes: part 1, Comput. Mater. Sci. 136 (2017)"

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from unimat.crystal_table import Crystal
 from unimat.errors import UserError
-from unimat.materials.reduction import niggli_lattices
+from unimat.materials.crystals.reduction import niggli_lattices
 
 SETTINGS = 48  # of least strain, that are looked at: a cubic lattice has 24 without any
 ASSIGNMENTS = 24  # at most, solved for one pair

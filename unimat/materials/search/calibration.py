@@ -8,8 +8,8 @@ import numpy as np
 import scipy.optimize
 
 from unimat.crystal_table import CrystalTable
-from unimat.materials.comparer import Comparer
-from unimat.materials.metrics_settings import matcher_settings
+from unimat.materials.matching.comparer import Comparer
+from unimat.materials.metrics.settings import matcher_settings
 from unimat.materials.search.exchange import Chance, Exchange
 from unimat.materials.search.substitution import Candidate, Substitution
 from unimat.materials.search.templates import Templates

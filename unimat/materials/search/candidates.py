@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from unimat.crystal_table import Crystal, CrystalTable, Rejected, from_crystals
-from unimat.materials.lattices import come_closer_than
+from unimat.materials.crystals.lattices import come_closer_than
 from unimat.materials.search.compositions import Asked
+from unimat.materials.search.settings import SubstitutionSettings
 from unimat.materials.search.substitution import Candidate, Substitution, formula_of, moves_text
 from unimat.materials.search.templates import Templates
-from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.periodic_table import SYMBOLS
 from unimat.progress import progress
 from unimat.settings import as_dict

@@ -12,9 +12,9 @@ from unimat.checked_csv import text_of
 from unimat.errors import UserError
 from unimat.files import remedy
 from unimat.formulas import atoms
+from unimat.materials.datasets.sets import crystals_of
+from unimat.materials.search.settings import MOST
 from unimat.materials.search.substitution import formula_of
-from unimat.materials.sets import crystals_of
-from unimat.materials.substitution_settings import MOST
 from unimat.periodic_table import ATOMIC_NUMBER
 from unimat.strict_yaml import read_text
 

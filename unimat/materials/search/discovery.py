@@ -17,16 +17,16 @@ import pyarrow as pa
 
 from unimat.crystal_table import Crystal, CrystalTable, Rejected, from_crystals
 from unimat.errors import CrystalRejected, UserError
-from unimat.materials.compositions import element_counts
-from unimat.materials.metrics.magpie import Formula
+from unimat.materials.crystals.compositions import element_counts
+from unimat.materials.crystals.reduction import reduced
+from unimat.materials.crystals.structures import check_crystal, reduced_formula
+from unimat.materials.metrics.fingerprints.magpie import Formula
 from unimat.materials.metrics.validity import formula_failure
-from unimat.materials.reduction import reduced
 from unimat.materials.search.candidates import about_templates, field
 from unimat.materials.search.exchange import Exchange, shipped
+from unimat.materials.search.settings import SubstitutionSettings
 from unimat.materials.search.substitution import moves_text
 from unimat.materials.search.templates import Templates, orbits_of
-from unimat.materials.structures import check_crystal, reduced_formula
-from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.periodic_table import ATOMIC_NUMBER
 from unimat.progress import progress
 from unimat.settings import as_dict

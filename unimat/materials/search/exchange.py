@@ -127,5 +127,5 @@ class Exchange:
 @functools.cache
 def shipped() -> Exchange:
     """The distances that ship; `element_vectors.json` says what they were learned from."""
-    text = importlib.resources.files("unimat.materials").joinpath(f"data/{FILE}").read_text(encoding="utf-8")
+    text = importlib.resources.files("unimat.materials.search").joinpath(FILE).read_text(encoding="utf-8")
     return Exchange.from_json(json.loads(text))

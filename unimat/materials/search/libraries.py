@@ -19,9 +19,9 @@ import pyarrow as pa
 from unimat import crystal_table
 from unimat.crystal_table import STRUCTURE_COLUMNS, CrystalTable
 from unimat.errors import UserError
+from unimat.materials.datasets.sets import crystals_of
+from unimat.materials.search.settings import AFLOW
 from unimat.materials.search.templates import FIELDS, TOLERANCE, VERSION, Templates, elements_of, index
-from unimat.materials.sets import crystals_of
-from unimat.materials.substitution_settings import AFLOW
 
 log = logging.getLogger("unimat.templates")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from unimat.crystal_table import CrystalTable
 from unimat.errors import UserError
-from unimat.materials.datasets import DATASETS, dataset_named
+from unimat.materials.datasets.known import DATASETS, dataset_named
+from unimat.materials.datasets.sets import crystals_of
 from unimat.materials.search import aflow, libraries
+from unimat.materials.search.settings import AFLOW, LIBRARIES
 from unimat.materials.search.templates import Templates
-from unimat.materials.sets import crystals_of
-from unimat.materials.substitution_settings import AFLOW, LIBRARIES
 
 
 def library_named(names: Sequence[str], processes: int = 1) -> Templates:
@@ -54,7 +54,7 @@ def _sources(name: str) -> list[str | Path]:
 
 def _fetched(name: str) -> list[Path]:
     """Files of a published dataset, brought into the user's cache."""
-    from unimat.materials.fetch import fetch_dataset
+    from unimat.materials.datasets.fetching.fetch import fetch_dataset
 
     folder = libraries.cache_folder() / "datasets" / name
     manifest = fetch_dataset(dataset_named(name), folder)

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from unimat import sampled
 from unimat.crystal_table import Crystal, Rejected
 from unimat.errors import CrystalRejected
-from unimat.materials import matching
+from unimat.materials.crystals.structures import check_crystal
+from unimat.materials.matching import clusters as matching
 from unimat.materials.search.asked import Asked
 from unimat.materials.search.substitution import Candidate, Substitution, moves_text
-from unimat.materials.structures import check_crystal
 
 SUBSTITUTION, MODEL, RANDOM = "substitution", "model", "random"
 SOURCES = {
@@ -136,8 +136,8 @@ def sampled_crystals(
 
 def random_crystals(of: Asked, cells: Sequence[int], count: int, seed: int) -> list[Crystal | Rejected]:
     """Random symmetric structures, and what could not be made."""
-    from unimat.materials.airss import random_search
-    from unimat.materials.airss_settings import AirssSettings
+    from unimat.materials.search.random_search.airss import random_search
+    from unimat.materials.search.random_search.settings import AirssSettings
 
     compositions = tuple(of.of_units(units) for units in cells)
     table, rejected = random_search(AirssSettings(compositions=compositions, n=count + SPARE, seed=seed))

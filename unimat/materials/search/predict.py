@@ -10,10 +10,7 @@ from typing import Any, Literal
 from unimat import sampled
 from unimat.crystal_table import Crystal, CrystalTable, Rejected, from_crystals
 from unimat.errors import UserError
-from unimat.materials import matching
-from unimat.materials.hull import refuse_strangers
-from unimat.materials.hulls import Hulls
-from unimat.materials.reference import Reference
+from unimat.materials.matching import clusters as matching
 from unimat.materials.relax.engine import energy_type_of
 from unimat.materials.relax.force_fields.known import FORCE_FIELDS, demand_installed
 from unimat.materials.relax.settings import RelaxSettings
@@ -24,6 +21,9 @@ from unimat.materials.search.pool import MODEL, RANDOM, SUBSTITUTION, Pool, copy
 from unimat.materials.search.ranked import FIELDS, ranked
 from unimat.materials.search.substitution import Candidate, Substitution
 from unimat.materials.search.templates import Templates, reduced_counts
+from unimat.materials.stability.decomposition import Hulls
+from unimat.materials.stability.hull import refuse_strangers
+from unimat.materials.stability.references.reference import Reference
 from unimat.periodic_table import SYMBOLS
 from unimat.settings import as_dict
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from unimat import crystal_table
+from unimat.materials.datasets.exports.writers import cif_text, file_names
 from unimat.materials.search.predict import Prediction
-from unimat.materials.writers import cif_text, file_names
 from unimat.outputs import whole_folder
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
-from unimat.materials.hull import SYMMETRY_TOLERANCE, stability_tables
-from unimat.materials.hulls import Hulls
+from unimat.materials.crystals.structures import space_group_number
 from unimat.materials.relax.shard import COLUMNS as RELAXATION
 from unimat.materials.search.candidates import OF_TEMPLATE, field
-from unimat.materials.stability_settings import HullSettings
-from unimat.materials.structures import space_group_number
+from unimat.materials.stability.decomposition import Hulls
+from unimat.materials.stability.hull import SYMMETRY_TOLERANCE, stability_tables
+from unimat.materials.stability.settings import HullSettings
 
 FIELDS = (
     field("requested_formula", pa.string(), "reduced formula of what was asked for"),

@@ -2,8 +2,8 @@
 
 from unimat.errors import UserError
 from unimat.materials.search.discovery import Discovery
+from unimat.materials.search.settings import SubstitutionSettings
 from unimat.materials.search.templates import Templates
-from unimat.materials.substitution_settings import SubstitutionSettings
 from unimat.periodic_table import ATOMIC_NUMBER
 
 

@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from unimat.crystal_table import STRUCTURE_COLUMNS, Crystal, CrystalTable, Rejected, from_crystals
 from unimat.errors import UserError
-from unimat.materials.processes import Processes
-from unimat.materials.reduction import reduced
-from unimat.materials.structures import CrystalRejected, check_crystal
+from unimat.materials.crystals.processes import Processes
+from unimat.materials.crystals.reduction import reduced
+from unimat.materials.crystals.structures import CrystalRejected, check_crystal
 from unimat.progress import progress
 
 # MP-20's crystals come in coordinates of four to eight digits, relaxed to 0.05 eV/Å or so; at 0.01 Å alike structures

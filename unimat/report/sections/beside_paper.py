@@ -2,7 +2,7 @@
 
 from unimat.report.blocks import Block, Bullets, Missing, Section, Table
 from unimat.report.partners import is_test_split
-from unimat.report.published import DIFFERENCES, PROXIES, SOURCE, STABILITIES, TRAINING, Proxy
+from unimat.report.published_figures import DIFFERENCES, PROXIES, SOURCE, STABILITIES, TRAINING, Proxy
 from unimat.report.quantities import MISSING, dig, energy, energy_label, millis, number, percent, share
 from unimat.report.run_files import Comparison, RunFiles, SetFiles
 from unimat.report.sections.stability import engine_of, hull_name, threshold

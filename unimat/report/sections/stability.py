@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from pymatgen.core import Composition
 
-from unimat.materials.hull_tolerance import HULL_TOLERANCE, below
+from unimat.materials.stability.hull_tolerance import HULL_TOLERANCE, below
 from unimat.report.binary_hull import binary_phases, hull_figure
 from unimat.report.blocks import Block, Missing, Section, Table, Text, drawn
 from unimat.report.figures import decomposition_figure

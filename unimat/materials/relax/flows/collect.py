@@ -10,6 +10,7 @@ from monty.json import MontyDecoder
 
 from unimat.crystal_table import Crystal, CrystalTable
 from unimat.errors import UserError
+from unimat.materials.crystals.structures import to_structure
 from unimat.materials.relax.engine import Relaxation, make_engine
 from unimat.materials.relax.flows.export import why_not
 from unimat.materials.relax.jobs.context import embedded_folder
@@ -18,7 +19,6 @@ from unimat.materials.relax.jobs.store_names import EMBEDDED, MEMORY, check_stor
 from unimat.materials.relax.journal import Journal
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import content_key, finished_table, settings_text
-from unimat.materials.structures import to_structure
 
 log = logging.getLogger("unimat.collect")
 

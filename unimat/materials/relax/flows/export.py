@@ -16,11 +16,11 @@ from monty.json import MontyDecoder, MontyEncoder
 from unimat.crystal_table import Crystal, CrystalTable
 from unimat.errors import UserError
 from unimat.files import read_json, write_json, write_text
+from unimat.materials.crystals.structures import to_structure
 from unimat.materials.relax.engine import make_engine
 from unimat.materials.relax.force_fields.known import FORCE_FIELDS, unknown_elements
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.relax.shard import content_key, settings_text, why_hopeless
-from unimat.materials.structures import to_structure
 
 log = logging.getLogger("unimat.flows")
 

@@ -17,7 +17,7 @@ from jobflow import Job
 from pymatgen.core import Structure
 
 from unimat.errors import UserError
-from unimat.materials.references.corrections import uncorrected_entry
+from unimat.materials.crystals.corrections import uncorrected_entry
 from unimat.materials.relax.engine import PLAUSIBLE_ENERGIES, Relaxation, cell_failure, energy_failure
 from unimat.materials.relax.force_fields import documents as force_field_documents
 from unimat.materials.relax.force_fields import settings as force_field_settings
@@ -32,8 +32,8 @@ from unimat.materials.relax.force_fields.known import (
 )
 from unimat.materials.relax.jobs import context as job_context
 from unimat.materials.relax.jobs.run import run
+from unimat.materials.relax.relaxation_monitor import CellFilter, Watch, WatchedRelaxMaker
 from unimat.materials.relax.settings import RelaxSettings
-from unimat.materials.relax.watch import CellFilter, Watch, WatchedRelaxMaker
 
 # Same numbers, sooner than atomate2's.
 OWN_CALCULATORS = {"chgnet": "unimat.materials.relax.force_fields.chgnet_model.calculator"}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from unimat.errors import UserError
+from unimat.materials.datasets.sets import set_name
 from unimat.materials.relax.jobs.store_names import MEMORY, chosen_store
-from unimat.materials.sets import set_name
 
 
 class Recorder(Protocol):

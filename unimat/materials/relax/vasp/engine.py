@@ -16,8 +16,7 @@ from atomate2.vasp.flows.mp import MPGGADoubleRelaxStaticMaker
 from jobflow import Flow
 from pymatgen.core import Structure
 
-from unimat.materials.references.corrections import pymatgen_version
-from unimat.materials.references.pseudopotentials import GNOME, MATERIALS_PROJECT
+from unimat.materials.crystals.corrections import pymatgen_version
 from unimat.materials.relax.engine import PLAUSIBLE_ENERGIES, Relaxation, cell_failure, energy_failure
 from unimat.materials.relax.settings import RelaxSettings, VaspSettings
 from unimat.materials.relax.vasp import custodian_log
@@ -37,6 +36,7 @@ from unimat.materials.relax.vasp.stage import (
     first_energy,
     stage_result,
 )
+from unimat.materials.stability.references.pseudopotentials import GNOME, MATERIALS_PROJECT
 
 LARGE_FILES = ("WAVECAR*", "CHG*", "AECCAR*", "ELFCAR*", "LOCPOT*", "WAVEDER*", "PROCAR*", "vaspwave.h5*")
 

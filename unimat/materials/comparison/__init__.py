@@ -1,0 +1,1 @@
+"""Two judged sets, composition by composition."""

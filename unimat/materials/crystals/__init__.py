@@ -1,0 +1,1 @@
+"""What every stage does with crystals: structures, lattices, compositions, processes, caches, intervals."""

@@ -1,0 +1,1 @@
+"""Crystals from files: published datasets, anybody's files, and what is checked before they are used."""

@@ -1,0 +1,1 @@
+"""Published files, got once, checked by their checksums."""

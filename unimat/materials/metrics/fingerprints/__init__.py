@@ -1,0 +1,1 @@
+"""Fingerprints of crystals and of compositions."""

@@ -1,0 +1,1 @@
+"""How often a predicted crystal is the true one."""

@@ -1,0 +1,1 @@
+"""Which crystals are worth a dearer engine, and what it costs."""

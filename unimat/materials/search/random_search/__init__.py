@@ -1,0 +1,1 @@
+"""Ab initio random structure search (AIRSS): sensible random crystals of a composition."""

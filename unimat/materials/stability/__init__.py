@@ -1,0 +1,1 @@
+"""Energies above hulls, and what they are worth."""
