@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unimat.files import read_json
-from unimat.model import model_card, pretrained
+from unimat.model.shipped import model_card, pretrained
 
 FOLDER: Path = pretrained.SHIPPED
 INTRODUCTION = textwrap.dedent(

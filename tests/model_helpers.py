@@ -8,11 +8,11 @@ import numpy as np
 
 from unimat import crystal_table
 from unimat.crystal_table import Crystal, CrystalTable, Rejected
-from unimat.model.encode_stream import Tally, encode_dataset
-from unimat.model.encoded import EncodedCrystals, Encoding
-from unimat.model.encoding import chosen_grid, encode_table
+from unimat.model.representation.encode_stream import Tally, encode_dataset
+from unimat.model.representation.encoded import EncodedCrystals, Encoding
+from unimat.model.representation.encoding import chosen_grid, encode_table
+from unimat.model.representation.shards import SHARD_ROWS
 from unimat.model.settings import EncodeSettings, ModelSettings, TrainSettings
-from unimat.model.shards import SHARD_ROWS
 
 # Networks of a few channels run in no time however they are compiled, so compile them quickly, and each only
 # once. XLA reads the flag when it first computes something, after all test modules are imported.

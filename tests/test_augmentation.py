@@ -6,12 +6,12 @@ import numpy as np
 
 from tests.model_helpers import encoded_in_memory, largest_displacement, random_table
 from unimat.crystal_table import Crystal
-from unimat.model import augmentation
-from unimat.model.channels import RawChannels
-from unimat.model.encoded import padded
-from unimat.model.encoding import checked_crystal
+from unimat.model.representation import augmentation
+from unimat.model.representation.channels import RawChannels
+from unimat.model.representation.encoded import padded
+from unimat.model.representation.encoding import checked_crystal
+from unimat.model.representation.tensors import Decoded, to_state
 from unimat.model.settings import EncodeSettings, TrainSettings
-from unimat.model.tensors import Decoded, to_state
 
 KEY = jax.random.key(0)
 SLOTS, CELLS = 7, 2

@@ -13,9 +13,9 @@ from tests.model_helpers import TINY_MODEL, write_tiny_dataset
 from unimat.errors import UserError
 from unimat.model import networks
 from unimat.model.checkpoints import DESCRIPTION, read_model, write_model
-from unimat.model.encoded import read_encoding
+from unimat.model.representation.encoded import read_encoding
 from unimat.model.settings import ModelSettings, TrainSettings
-from unimat.model.work_folder import WorkFolder, all_finite, checksum, with_defaults
+from unimat.model.training.work_folder import WorkFolder, all_finite, checksum, with_defaults
 from unimat.settings import as_dict
 
 
@@ -161,7 +161,7 @@ def test_step_of_a_broken_checkpoint_can_be_saved_again(saved):
 
 def test_checkpoint_of_other_numbers_than_were_saved_is_refused(saved, caplog, monkeypatch):
     folder = WorkFolder(saved, {"a": 1})
-    monkeypatch.setattr("unimat.model.work_folder.checksum", lambda state: checksum(state) + 1)
+    monkeypatch.setattr("unimat.model.training.work_folder.checksum", lambda state: checksum(state) + 1)
     folder.save(9, state_at(9))
     folder.finish()
     folder.close()

@@ -10,7 +10,7 @@ from unimat.cli import main
 from unimat.crystal_table import Crystal, from_crystals
 from unimat.materials.crystals.compositions import cell_formulas, reduced_composition_keys
 from unimat.materials.crystals.structures import to_structure
-from unimat.model.formula import parsed
+from unimat.model.sampling.formula import parsed
 
 SIX = np.random.default_rng(0).random((6, 3))
 QUARTZ_LIKE = Crystal("t-1", 5.0 * np.eye(3), np.array([8, 14, 8, 14, 8, 8]), SIX)

@@ -12,17 +12,18 @@ from pymatgen.core import Composition
 
 from tests.model_helpers import TINY_MODEL, TINY_TRAIN, random_table
 from unimat.errors import UserError
-from unimat.model import networks, training
-from unimat.model.conditions import condition_shapes, left_out, training_conditions
-from unimat.model.encode_stream import encode_dataset
-from unimat.model.encoded import Encoding, read_encoding
-from unimat.model.formula import chemical_system, parsed, reduced
-from unimat.model.obedience import obedience, obeyed
-from unimat.model.requests import Requests, conditions_of, requested_slots, requests_of
-from unimat.model.samplers import SamplerSettings
-from unimat.model.sampling import Program, guided
+from unimat.model import networks
+from unimat.model.noise.samplers import SamplerSettings
+from unimat.model.representation.conditions import condition_shapes, left_out, training_conditions
+from unimat.model.representation.encode_stream import encode_dataset
+from unimat.model.representation.encoded import Encoding, read_encoding
+from unimat.model.representation.shards import EncodedSplit
+from unimat.model.sampling.condition_satisfaction import obedience, obeyed
+from unimat.model.sampling.denoising import Program, guided
+from unimat.model.sampling.formula import chemical_system, parsed, reduced
+from unimat.model.sampling.requests import Requests, conditions_of, requested_slots, requests_of
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings
-from unimat.model.shards import EncodedSplit
+from unimat.model.training import train as training
 
 ALL = dataclasses.replace(TINY_MODEL, conditions=("composition", "elements", "band_gap", "text"))
 CERTAIN = dataclasses.replace(TINY_TRAIN, condition_dropout=0.0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from unimat.model import convolution
-from unimat.model.convolution import stencil, tiled
+from unimat.model.network import convolution
+from unimat.model.network.convolution import stencil, tiled
 
 
 def arrays(shape, kernel, channels=5, features=4, n=6):

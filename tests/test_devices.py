@@ -15,8 +15,8 @@ from jax.sharding import PartitionSpec
 
 from tests.model_helpers import TINY_TRAIN
 from unimat.errors import UserError
-from unimat.model import devices
-from unimat.model.distributed import Job, any_process, connect, job_of
+from unimat.model.machine import devices
+from unimat.model.machine.distributed import Job, any_process, connect, job_of
 from unimat.model.settings import TrainSettings
 
 FOLDER = Path(__file__).parent
@@ -111,11 +111,13 @@ import dataclasses, json, sys
 sys.path.insert(0, sys.argv[1])
 import jax
 from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
-from unimat.model import devices, networks, training
-from unimat.model.encoded import read_encoding
-from unimat.model.loader import Loader
-from unimat.model.shards import EncodedSplit
-from unimat.model.train_state import initial_state, make_optimizer, state_shardings
+from unimat.model import networks
+from unimat.model.machine import devices
+from unimat.model.training import train as training
+from unimat.model.representation.encoded import read_encoding
+from unimat.model.training.loader import Loader
+from unimat.model.representation.shards import EncodedSplit
+from unimat.model.training.train_state import initial_state, make_optimizer, state_shardings
 
 write_tiny_dataset(sys.argv[2])
 encoding, split = read_encoding(sys.argv[2]), EncodedSplit(sys.argv[2], "train")
@@ -162,6 +164,6 @@ def test_losses_of_20_steps_on_one_device_on_eight_and_in_two_processes():
 
 
 def test_settings_of_the_layout_do_not_make_another_run():
-    from unimat.model.work_folder import FREE
+    from unimat.model.training.work_folder import FREE
 
     assert {"fsdp", "time_limit_minutes"} <= set(FREE) <= {field.name for field in dataclasses.fields(TrainSettings)}

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unimat.model import diffusion, losses
-from unimat.model.sampling import make_denoiser
-from unimat.model.schedule import alpha_sigma
+from unimat.model.noise import diffusion, losses
+from unimat.model.noise.schedule import alpha_sigma
+from unimat.model.sampling.denoising import make_denoiser
 from unimat.model.settings import ModelSettings, SampleSettings
 
 SETTINGS = losses.LossSettings("epsilon", -20.0, 20.0, lattice_weight=2.0, null_weight=1.0)

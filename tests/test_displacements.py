@@ -9,11 +9,11 @@ import pytest
 from scipy.special import iv
 
 from tests.test_unet import assert_same, loss_and_gradients, network, perturbed
-from unimat.model import attention, backend, fused_attention
-from unimat.model.attention import GridAttention
-from unimat.model.channels import channel_map
-from unimat.model.displacements import Waves, waves_of
-from unimat.model.schedule import alpha_sigma
+from unimat.model.network import attention, backend, fused_attention
+from unimat.model.network.attention import GridAttention
+from unimat.model.network.displacements import Waves, waves_of
+from unimat.model.noise.schedule import alpha_sigma
+from unimat.model.representation.channels import channel_map
 from unimat.model.settings import ModelSettings
 
 SHAPE = (2, 3, 2, 2)  # crystals, L, H, W

@@ -12,10 +12,11 @@ import yaml
 from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 from unimat.cli import main
 from unimat.errors import UserError
-from unimat.model import devices, doctor
-from unimat.model.encoded import read_encoding
 from unimat.model.faithful import FAITHFUL
+from unimat.model.machine import devices
+from unimat.model.representation.encoded import read_encoding
 from unimat.model.settings import EncodeSettings, ModelSettings, TrainSettings
+from unimat.model.training import doctor
 
 ROOT = Path(__file__).parents[1]
 GIB = 2**30

@@ -13,11 +13,11 @@ from unimat import crystal_stream, crystal_table
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import read_json
-from unimat.model import encode_stream
-from unimat.model.encode_stream import encode_dataset
-from unimat.model.encoded import SPLITS, concatenated, read_encoding
+from unimat.model.representation import encode_stream
+from unimat.model.representation.encode_stream import encode_dataset
+from unimat.model.representation.encoded import SPLITS, concatenated, read_encoding
+from unimat.model.representation.shards import EncodedSplit
 from unimat.model.settings import EncodeSettings
-from unimat.model.shards import EncodedSplit
 
 # What the encoder of version 0.1, which read whole tables, said of the crystals of `tables`.
 FRACTIONAL = {

@@ -13,13 +13,13 @@ from unimat import crystal_table
 from unimat.crystal_table import Crystal
 from unimat.errors import CrystalRejected, UserError
 from unimat.materials.crystals.structures import to_structure
-from unimat.model import lattice as lattice_forms
-from unimat.model.channels import CircleChannels, RawChannels
-from unimat.model.encode_stream import lattice_statistics
-from unimat.model.encoded import Encoding, concatenated, padded
-from unimat.model.encoding import MAX_SLOTS, checked_crystal, decode, encode_table
+from unimat.model.representation import lattice as lattice_forms
+from unimat.model.representation.channels import CircleChannels, RawChannels
+from unimat.model.representation.encode_stream import lattice_statistics
+from unimat.model.representation.encoded import Encoding, concatenated, padded
+from unimat.model.representation.encoding import MAX_SLOTS, checked_crystal, decode, encode_table
+from unimat.model.representation.tensors import Decoded, to_state
 from unimat.model.settings import EncodeSettings
-from unimat.model.tensors import Decoded, to_state
 from unimat.periodic_table import Grid
 
 FULL = Grid()

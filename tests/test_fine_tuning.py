@@ -11,15 +11,15 @@ from tests.model_helpers import TINY_MODEL, TINY_TRAIN, random_table, write_tiny
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import read_json
-from unimat.model import model_card, pretrained
 from unimat.model.checkpoints import read_model
-from unimat.model.encode_stream import encode_dataset
-from unimat.model.encoded import read_encoding
-from unimat.model.fine_tuning import Start, in_terms_of, model_settings_of, start_of
-from unimat.model.publishing import publish
+from unimat.model.representation.encode_stream import encode_dataset
+from unimat.model.representation.encoded import read_encoding
 from unimat.model.settings import EncodeSettings, ModelSettings
-from unimat.model.train_state import initial_state, make_optimizer
-from unimat.model.training import train
+from unimat.model.shipped import model_card, pretrained
+from unimat.model.shipped.publishing import publish
+from unimat.model.training.fine_tuning import Start, in_terms_of, model_settings_of, start_of
+from unimat.model.training.train import train
+from unimat.model.training.train_state import initial_state, make_optimizer
 from unimat.settings import as_dict
 
 

@@ -11,7 +11,7 @@ from unimat.errors import UserError
 from unimat.formulas import atoms, whole_atoms
 from unimat.materials.crystals import formulas
 from unimat.materials.search.random_search.compositions import atom_counts
-from unimat.model.formula import parsed
+from unimat.model.sampling.formula import parsed
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS
 
 READ = {

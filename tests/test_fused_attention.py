@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from jax.experimental import pallas
 
-from unimat.model import backend, fused_attention
-from unimat.model.attention import GridAttention
-from unimat.model.devices import within
-from unimat.model.throughput import flops_of
+from unimat.model.machine.devices import within
+from unimat.model.machine.throughput import flops_of
+from unimat.model.network import backend, fused_attention
+from unimat.model.network.attention import GridAttention
 
 
 def module_and_input(grid, channels, head_dim, n=2):

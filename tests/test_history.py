@@ -6,9 +6,9 @@ import pytest
 
 from unimat.checked_csv import rows_of, text_of
 from unimat.errors import UserError
-from unimat.model.events import Events, crc32c
-from unimat.model.history import COLUMNS, History
-from unimat.model.train_state import no_sums
+from unimat.model.training.events import Events, crc32c
+from unimat.model.training.history import COLUMNS, History
+from unimat.model.training.train_state import no_sums
 
 SPEED = {"steps_per_s": 2.0, "crystals_per_s": 16.0, "mfu": None}
 

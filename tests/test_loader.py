@@ -9,9 +9,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from tests.model_helpers import write_tiny_dataset
 from unimat.errors import UserError
-from unimat.model.encoded import concatenated, padded
-from unimat.model.loader import Loader, batch_rows, read_ahead
-from unimat.model.shards import EncodedSplit
+from unimat.model.representation.encoded import concatenated, padded
+from unimat.model.representation.shards import EncodedSplit
+from unimat.model.training.loader import Loader, batch_rows, read_ahead
 
 WIDTH, SIZE = 3, 8
 

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unimat.model import diffusion, losses
-from unimat.model.schedule import alpha_sigma
+from unimat.model.noise import diffusion, losses
+from unimat.model.noise.schedule import alpha_sigma
 
 PLAIN = losses.LossSettings("epsilon", -20.0, 20.0, lattice_weight=2.0, null_weight=1.0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from unimat.model.normalization import GroupNorm, activated, kept, n_groups
+from unimat.model.network.normalization import GroupNorm, activated, kept, n_groups
 
 
 def batch(dtype=jnp.float32, channels=8):

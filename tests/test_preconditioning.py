@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
-from unimat.model import diffusion, losses
 from unimat.model.checkpoints import read_model
-from unimat.model.preconditioning import Edm
-from unimat.model.sampled_sets import sample
-from unimat.model.schedule import alpha_sigma
+from unimat.model.noise import diffusion, losses
+from unimat.model.noise.preconditioning import Edm
+from unimat.model.noise.schedule import alpha_sigma
+from unimat.model.sampling.sampled_sets import sample
 from unimat.model.settings import ModelSettings, SampleSettings, TrainSettings
-from unimat.model.training import train
+from unimat.model.training.train import train
 
 LOG_SNR = jnp.array([-8.0, -2.0, 0.0, 1.5, 6.0, 9.0])
 DATA = {"coords": 0.4, "lattice": 1.3}

@@ -16,14 +16,14 @@ from unimat import crystal_table
 from unimat.cli import main
 from unimat.errors import UserError
 from unimat.files import read_json, sha256, write_json
-from unimat.model import model_card, pretrained
 from unimat.model.checkpoints import DESCRIPTION, halved, read_description, read_model, write_model
-from unimat.model.lineage import how, lineage, sampling_of, told
-from unimat.model.publishing import learning_curve, publish
-from unimat.model.rounding import agreement
-from unimat.model.sampled_sets import sample
+from unimat.model.sampling.sampled_sets import sample
 from unimat.model.settings import SampleSettings
-from unimat.model.training import train
+from unimat.model.shipped import model_card, pretrained
+from unimat.model.shipped.lineage import how, lineage, sampling_of, told
+from unimat.model.shipped.publishing import learning_curve, publish
+from unimat.model.shipped.rounding import agreement
+from unimat.model.training.train import train
 
 DATA = {
     "name": "tiny",

@@ -7,10 +7,10 @@ import pytest
 
 from unimat import crystal_table
 from unimat.errors import UserError
-from unimat.model.encode_stream import encode_dataset
-from unimat.model.rejections import most_of_an_element
+from unimat.model.representation.encode_stream import encode_dataset
+from unimat.model.representation.rejections import most_of_an_element
 from unimat.model.settings import EncodeSettings
-from unimat.model.training import refuse_larger_batch
+from unimat.model.training.train import refuse_larger_batch
 
 
 def table_of(*counts: dict[int, int]) -> crystal_table.CrystalTable:

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unimat.model.samplers import SAMPLERS, Interval, SamplerSettings, churned, cosine_grid, power_grid, towards
-from unimat.model.schedule import alpha_sigma
+from unimat.model.noise.samplers import SAMPLERS, Interval, SamplerSettings, churned, cosine_grid, power_grid, towards
+from unimat.model.noise.schedule import alpha_sigma
 
 MEAN, VARIANCE = 0.4, 0.09
 

@@ -15,14 +15,15 @@ from tests.model_helpers import TINY_MODEL, random_table, write_tiny_dataset
 from unimat import crystal_table
 from unimat.cli import main
 from unimat.files import read_json
-from unimat.model import networks, sampling
+from unimat.model import networks
 from unimat.model.checkpoints import Model, read_model, write_model
-from unimat.model.encode_stream import encode_dataset
-from unimat.model.encoded import read_encoding
-from unimat.model.requests import requests_of
-from unimat.model.sampled_sets import sample, sample_into
-from unimat.model.samplers import SAMPLERS
-from unimat.model.sampling import batch_size, denoised_batches
+from unimat.model.noise.samplers import SAMPLERS
+from unimat.model.representation.encode_stream import encode_dataset
+from unimat.model.representation.encoded import read_encoding
+from unimat.model.sampling import denoising
+from unimat.model.sampling.denoising import batch_size, denoised_batches
+from unimat.model.sampling.requests import requests_of
+from unimat.model.sampling.sampled_sets import sample, sample_into
 from unimat.model.settings import EncodeSettings, SampleSettings
 from unimat.settings import as_dict
 
@@ -101,7 +102,7 @@ def test_an_interrupted_set_goes_on_behind_its_last_batch_and_ends_the_same(mode
     settings = dataclasses.replace(SETTINGS, batch_size=2)
     sample_into(model, settings, tmp_path / "whole")
     made = []
-    started = sampling._start
+    started = denoising._start
 
     def stopped_in_the_third_batch(*args):
         made.append(args)
@@ -109,7 +110,7 @@ def test_an_interrupted_set_goes_on_behind_its_last_batch_and_ends_the_same(mode
             raise KeyboardInterrupt
         return started(*args)
 
-    monkeypatch.setattr(sampling, "_start", stopped_in_the_third_batch)
+    monkeypatch.setattr(denoising, "_start", stopped_in_the_third_batch)
     with pytest.raises(KeyboardInterrupt):
         sample_into(model, settings, tmp_path / "broken")
     assert not [name for name in NAMES if (tmp_path / "broken" / name).exists()]
@@ -241,14 +242,14 @@ def test_no_type_is_promoted_silently(conditional, sampler):
     asked = SampleSettings(composition="LiH2", guidance=2.0, mask_slots=True, sampler=sampler, steps=4)
     settings = dataclasses.replace(asked, churn=1.0 if sampler == "heun" else 0.0)
     requests = requests_of(settings, model)
-    program = sampling.program_of(model, settings, requests)
+    program = denoising.program_of(model, settings, requests)
     grid, keys = SAMPLERS[sampler].log_snrs(4, -20.0, 20.0), jax.random.split(jax.random.key(0), 2)
     noisy = {name: jnp.zeros((2, *shape)) for name, shape in model.network.shapes.items()}
-    given = sampling.given_to(model, settings, requests, np.arange(2))
-    run = functools.partial(sampling._denoised, program)
+    given = denoising.given_to(model, settings, requests, np.arange(2))
+    run = functools.partial(denoising._denoised, program)
     with jax.numpy_dtype_promotion("strict"):
         carry = noisy, SAMPLERS[sampler].memory(noisy)
-        limits = sampling.limits_of(model, settings)
+        limits = denoising.limits_of(model, settings)
         state, _ = jax.eval_shape(run, grid, limits, model.params, carry, keys, jnp.arange(4), *given)
     assert {x.dtype for x in state.values()} == {jnp.dtype("float32")}
 

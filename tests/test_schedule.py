@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from unimat.model.schedule import alpha_sigma, cosine_log_snr, log_normal_log_snr, times_of_batch
+from unimat.model.noise.schedule import alpha_sigma, cosine_log_snr, log_normal_log_snr, times_of_batch
 
 
 def test_cosine_schedule_ends_at_the_range_of_table_4():

@@ -8,9 +8,9 @@ import pytest
 from tests.model_helpers import encoded_in_memory, random_table, write_tiny_dataset
 from unimat.errors import UserError
 from unimat.files import read_json, sha256
-from unimat.model.encoded import concatenated, padded
+from unimat.model.representation.encoded import concatenated, padded
+from unimat.model.representation.shards import ContentHash, EncodedSplit, SplitWriter, open_shard, read_index
 from unimat.model.settings import EncodeSettings
-from unimat.model.shards import ContentHash, EncodedSplit, SplitWriter, open_shard, read_index
 
 ARRAYS = ("cell", "slot", "coords", "lattice")
 

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unimat.model import throughput
-from unimat.model.throughput import Speed, flops_of, utilisation
+from unimat.model.machine import throughput
+from unimat.model.machine.throughput import Speed, flops_of, utilisation
 
 
 class Device:

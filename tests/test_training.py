@@ -17,15 +17,18 @@ from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 from unimat import checked_csv
 from unimat.errors import UserError
 from unimat.files import read_json
-from unimat.model import history as training_history
-from unimat.model import loader, networks, training, training_loop
+from unimat.model import networks
 from unimat.model.checkpoints import Model
-from unimat.model.encoded import read_encoding
-from unimat.model.interruption import EXIT_CODE, Interrupted, Interruption
-from unimat.model.loader import Loader
-from unimat.model.sampling import make_denoiser
+from unimat.model.machine.interruption import EXIT_CODE, Interrupted, Interruption
+from unimat.model.representation.encoded import read_encoding
+from unimat.model.representation.shards import EncodedSplit
+from unimat.model.sampling.denoising import make_denoiser
 from unimat.model.settings import SampleSettings, TrainSettings
-from unimat.model.shards import EncodedSplit
+from unimat.model.training import history as training_history
+from unimat.model.training import loader
+from unimat.model.training import loop as training_loop
+from unimat.model.training import train as training
+from unimat.model.training.loader import Loader
 from unimat.settings import as_dict
 
 OUTPUTS = ("model.npz", "history.csv")
@@ -151,7 +154,8 @@ def test_killed_process_continues_to_the_same_bytes(dataset, straight, tmp_path,
     (tmp_path / "train.json").write_text(json.dumps(as_dict(TINY_TRAIN)))
     # Steps take a moment, so that the signal meets the run between its first checkpoint and its end.
     slow = (
-        "import sys, time; from unimat.model import loader; from unimat.cli import main; rows = loader.batch_rows\n"
+        "import sys, time; from unimat.model.training import loader; from unimat.cli import main\n"
+        "rows = loader.batch_rows\n"
         "loader.batch_rows = lambda *a: (time.sleep(0.3), rows(*a))[1]\n"
         "sys.exit(main(sys.argv[1:]))"
     )

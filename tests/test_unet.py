@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unimat.model import attention, backend
-from unimat.model.blocks import factors
+from unimat.model.network import attention, backend
+from unimat.model.network.blocks import factors
+from unimat.model.network.unet import UNet
 from unimat.model.settings import ModelSettings
-from unimat.model.unet import UNet
 
 
 def inputs(shape, n_lattice=6, n=2, channels=3, seed=0):
@@ -199,7 +199,7 @@ def test_scanned_blocks_are_the_blocks_one_by_one(monkeypatch):
     params = perturbed(module, noisy, log_snr)
     assert {name for name in params if "_to_" in name} == {"down_0_0_to_2", "up_0_0_to_3"}
     scanned = jax.jit(module.apply)({"params": params}, noisy, log_snr, {})
-    monkeypatch.setattr("unimat.model.levels.LARGEST_UNROLLED", 3)
+    monkeypatch.setattr("unimat.model.network.levels.LARGEST_UNROLLED", 3)
     assert_same(scanned, jax.jit(module.apply)({"params": unrolled(params)}, noisy, log_snr, {}))
 
 

@@ -25,7 +25,7 @@ def max_atoms(model: str) -> int:
     Raises:
         UserError: if there is no such model, with the names that there are.
     """
-    from unimat.model.pretrained import card_of  # imports no JAX
+    from unimat.model.shipped.pretrained import card_of  # imports no JAX
 
     return int(card_of(model)["settings"]["encode"]["max_atoms"])
 

@@ -19,8 +19,8 @@ from harness import Figure, finish
 from unimat import crystal_table, parquet
 from unimat.crystal_table import Crystal, CrystalTable
 from unimat.files import whole_file
-from unimat.model import shards
-from unimat.model.encode_stream import encode_dataset
+from unimat.model.representation import shards
+from unimat.model.representation.encode_stream import encode_dataset
 from unimat.model.settings import EncodeSettings
 
 
@@ -76,7 +76,7 @@ def main() -> None:
         encode_dataset({"train": [table], "val": [few], "test": [few]}, EncodeSettings(), encoded)
         digests = {shard.name: shard.sha256 for shard in shards.read_index(encoded, "train").files}
         opened = timed([lambda: shards.EncodedSplit(encoded, "train")], args.repeats)
-        with mock.patch("unimat.model.shards.sha256", lambda path: digests[path.name]):
+        with mock.patch("unimat.model.representation.shards.sha256", lambda path: digests[path.name]):
             opened += timed([lambda: shards.EncodedSplit(encoded, "train")], args.repeats)
     share = 100 * (crystals[0] / crystals[1] - 1)
     finish(

@@ -10,9 +10,9 @@ import numpy as np
 from harness import Figure, best_of, finish, peak_memory_mib, say
 
 from unimat.crystal_table import Crystal, CrystalTable, from_crystals
-from unimat.model.encode_stream import Tally
-from unimat.model.encoded import EncodedCrystals, Encoding
-from unimat.model.encoding import chosen_grid, decode, encode_table
+from unimat.model.representation.encode_stream import Tally
+from unimat.model.representation.encoded import EncodedCrystals, Encoding
+from unimat.model.representation.encoding import chosen_grid, decode, encode_table
 from unimat.model.settings import EncodeSettings
 
 N_ELEMENTS, MAX_ATOMS = 89, 20  # as MP-20's

@@ -24,14 +24,15 @@ from harness import ROOT, Figure, best_of, finish, peak_memory_mib, say
 from unimat import crystal_stream, crystal_table
 from unimat.crystal_table import STRUCTURE_FIELDS, Crystal, CrystalTable
 from unimat.distributions import installed
-from unimat.model import networks, training
-from unimat.model.channels import channel_map
-from unimat.model.encode_stream import encode_dataset
-from unimat.model.encoded import Encoding, read_encoding
-from unimat.model.loader import AHEAD, Loader, read_ahead
+from unimat.model import networks
+from unimat.model.representation.channels import channel_map
+from unimat.model.representation.encode_stream import encode_dataset
+from unimat.model.representation.encoded import Encoding, read_encoding
+from unimat.model.representation.shards import EncodedSplit
+from unimat.model.representation.tensors import to_state
 from unimat.model.settings import EncodeSettings, ModelSettings, TrainSettings
-from unimat.model.shards import EncodedSplit
-from unimat.model.tensors import to_state
+from unimat.model.training import train as training
+from unimat.model.training.loader import AHEAD, Loader, read_ahead
 from unimat.settings import load_settings
 
 CONFIG = yaml.safe_load((ROOT / "config/mp_20.yaml").read_text(encoding="utf-8"))

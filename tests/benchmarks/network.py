@@ -18,8 +18,8 @@ from flax import linen as nn
 from harness import Figure, best_of, finish, peak_memory_mib, say
 from jax import lax
 
-from unimat.model import attention, blocks, unet
-from unimat.model.normalization import EPSILON, n_groups
+from unimat.model.network import attention, blocks, unet
+from unimat.model.network.normalization import EPSILON, n_groups
 from unimat.model.settings import ModelSettings
 
 TARGET_RATIO = 2.5
@@ -29,7 +29,7 @@ SHAPES = ((3, 9, 18), (20, 9, 18))
 
 
 class GroupNorm(nn.Module):
-    """As `unimat.model.normalization.GroupNorm`, one operation after the other; Flax names parameters by the class."""
+    """As `GroupNorm` of `unimat.model.network`, one operation after the other; Flax names parameters by the class."""
 
     dtype: Any = jnp.float32
     swish: bool = False

@@ -19,9 +19,9 @@ from jax import monitoring
 from unimat.crystal_table import from_crystals
 from unimat.model import networks
 from unimat.model.checkpoints import Model
-from unimat.model.encode_stream import Tally
-from unimat.model.encoding import chosen_grid, encode_table
-from unimat.model.sampled_sets import sample
+from unimat.model.representation.encode_stream import Tally
+from unimat.model.representation.encoding import chosen_grid, encode_table
+from unimat.model.sampling.sampled_sets import sample
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings
 from unimat.settings import load_settings
 

@@ -20,10 +20,11 @@ RECIPE = {"batch_size": 16, "warmup_steps": 5, "learning_rate": 1e-3, "log_every
 # One process of a training: its losses of every step, as exactly as they are.
 WORKER = """
 import json, sys
-from unimat.model import distributed, history
+from unimat.model.machine import distributed
+from unimat.model.training import history
 distributed.connect()
 from unimat.model.settings import ModelSettings, TrainSettings
-from unimat.model.training import train
+from unimat.model.training.train import train
 from unimat.settings import load_settings
 means, losses = history.means, []
 def recorded(sums):

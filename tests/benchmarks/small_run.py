@@ -136,7 +136,7 @@ def build() -> None:
     _done(["fetch", "--dataset", "carbon_24", "--out", "fetched", *given])
     for name in ("ingest", "encode", "train", "compositions", "sample", "sample compositions"):
         _done(name)
-    interrupted = mock.patch("unimat.model.sampled_sets.crystal_stream.writing", side_effect=KeyboardInterrupt)
+    interrupted = mock.patch("unimat.model.sampling.sampled_sets.crystal_stream.writing", side_effect=KeyboardInterrupt)
     with interrupted, contextlib.suppress(KeyboardInterrupt):
         call("sample again")
     for name, other in (("b", "val"), ("a", "train")):

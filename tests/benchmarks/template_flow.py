@@ -24,9 +24,9 @@ from unimat.materials.metrics.settings import matcher_settings
 from unimat.materials.search import libraries
 from unimat.materials.search.substitution import Substitution, formula_of, moves_text
 from unimat.model.checkpoints import Model, read_model
-from unimat.model.pretrained import model_file
-from unimat.model.sampled_sets import sample
+from unimat.model.sampling.sampled_sets import sample
 from unimat.model.settings import SampleSettings
+from unimat.model.shipped.pretrained import model_file
 
 BINS = (0.0, 0.5, 1.0, 1.5, 2.5, np.inf)  # nats, of the template's distance
 CANDIDATES = 20

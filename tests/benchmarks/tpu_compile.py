@@ -25,9 +25,12 @@ import numpy as np
 from harness import Figure, finish, say
 
 from unimat.distributions import installed
-from unimat.model import backend, devices, levels, networks, training
-from unimat.model.encoded import Encoding, padding
+from unimat.model import networks
+from unimat.model.machine import devices
+from unimat.model.network import backend, levels
+from unimat.model.representation.encoded import Encoding, padding
 from unimat.model.settings import ModelSettings, TrainSettings
+from unimat.model.training import train as training
 
 LIBTPU = "libtpu==0.0.42.*"  # as jax[tpu] 0.10.2 asks for
 MAX_ATOMS = 20  # of MP-20

@@ -12,7 +12,6 @@ from pymatgen.core import Lattice
 import tests.model_helpers  # noqa: F401  (XLA's flags)
 from tests.model_helpers import random_table, write_tiny_dataset
 from unimat.errors import UserError
-from unimat.model import lattice as lattice_forms
 from unimat.model import networks
 from unimat.model.compact.attention import displacements
 from unimat.model.compact.geometry import (
@@ -24,8 +23,9 @@ from unimat.model.compact.geometry import (
     vector_features,
 )
 from unimat.model.compact.names import CELLS
-from unimat.model.encode_stream import encode_dataset
-from unimat.model.encoded import read_encoding
+from unimat.model.representation import lattice as lattice_forms
+from unimat.model.representation.encode_stream import encode_dataset
+from unimat.model.representation.encoded import read_encoding
 from unimat.model.settings import EncodeSettings, ModelSettings
 
 COMPACT = ModelSettings(network="compact", channels=16, layers=2, head_dim=8, harmonics=3, occupancy_channels=8)

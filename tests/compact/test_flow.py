@@ -16,12 +16,12 @@ from unimat.errors import UserError
 from unimat.model.checkpoints import read_model
 from unimat.model.compact import flow
 from unimat.model.compact.names import OCCUPANCY
-from unimat.model.encode_stream import encode_dataset
-from unimat.model.interruption import Interrupted
-from unimat.model.sampled_sets import sample, sample_into
+from unimat.model.machine.interruption import Interrupted
+from unimat.model.representation.encode_stream import encode_dataset
+from unimat.model.sampling.sampled_sets import sample, sample_into
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings
-from unimat.model.train_state import make_optimizer
-from unimat.model.training import train
+from unimat.model.training.train import train
+from unimat.model.training.train_state import make_optimizer
 
 COMPACT = ModelSettings(network="compact", channels=16, layers=2, head_dim=8, harmonics=3, occupancy_channels=8)
 TRAIN = dataclasses.replace(TINY_TRAIN, batch_size=4, occupancy_steps=3)
@@ -219,7 +219,7 @@ def test_what_cannot_be_drawn_is_told(model, changes, message):
 
 def test_an_interrupted_set_goes_on(model, tmp_path, monkeypatch):
     monkeypatch.setattr("unimat.model.compact.sampling.WINDOW", 1)
-    from unimat.model import sampled_sets
+    from unimat.model.sampling import sampled_sets
 
     write = sampled_sets._write_part
     monkeypatch.setattr(sampled_sets, "_write_part", lambda *a: (write(*a), (_ for _ in ()).throw(KeyboardInterrupt)))

@@ -5,8 +5,8 @@ import pytest
 import spglib
 from pymatgen.core import Lattice, Structure
 
-from unimat.model import lattice as lattice_forms
 from unimat.model.compact.symmetry import operations
+from unimat.model.representation import lattice as lattice_forms
 
 STRUCTURES = {
     "rock salt": Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]),

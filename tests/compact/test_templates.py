@@ -13,21 +13,21 @@ from tests.model_helpers import TINY_TRAIN, random_crystal, random_table
 from unimat import crystal_table
 from unimat.errors import UserError
 from unimat.model import networks
-from unimat.model.augmentation import permuted_axes, translated
 from unimat.model.checkpoints import Model, write_model
 from unimat.model.compact import flow
 from unimat.model.compact.names import CELLS, TEMPLATE
 from unimat.model.compact.templates import Bridge, drawn_bridge, told
 from unimat.model.compact.torus import wrapped
-from unimat.model.encode_stream import encode_dataset
-from unimat.model.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE, read_encoding
-from unimat.model.fine_tuning import start_of
-from unimat.model.requests import elements_before
-from unimat.model.sampled_sets import sample
+from unimat.model.representation.augmentation import permuted_axes, translated
+from unimat.model.representation.encode_stream import encode_dataset
+from unimat.model.representation.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE, read_encoding
+from unimat.model.representation.shards import EncodedSplit
+from unimat.model.sampling.requests import elements_before
+from unimat.model.sampling.sampled_sets import sample
 from unimat.model.settings import EncodeSettings, ModelSettings, SampleSettings
-from unimat.model.shards import EncodedSplit
-from unimat.model.train_state import initial_state, make_optimizer
-from unimat.model.training import train
+from unimat.model.training.fine_tuning import start_of
+from unimat.model.training.train import train
+from unimat.model.training.train_state import initial_state, make_optimizer
 
 PLAIN = ModelSettings(network="compact", channels=16, layers=2, head_dim=8, harmonics=3, occupancy_channels=8)
 COMPACT = dataclasses.replace(PLAIN, templates=True, pair_features="vectors", distance_features=4)
@@ -158,7 +158,7 @@ def test_a_network_that_begins_to_see_templates_says_what_it_said(encoding):
     known = flatten_dict(params)
     fresh = flatten_dict(after.init(key=jax.random.key(1)))
     assert set(known) < set(fresh)
-    from unimat.model.fine_tuning import _merged
+    from unimat.model.training.fine_tuning import _merged
 
     merged = _merged(known, after.init(key=jax.random.key(1)))
     rng = np.random.default_rng(1)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.model_helpers import write_tiny_dataset
-from unimat.model.interruption import EXIT_CODE
+from unimat.model.machine.interruption import EXIT_CODE
 
 ROOT = Path(__file__).parents[2]
 MODEL = {"channels": 8, "multipliers": [1], "blocks": 1, "head_dim": 8, "attention": "joint"}
@@ -22,7 +22,7 @@ RECIPE = {"batch_size": 8, "steps": 40, "warmup_steps": 2, "log_every": 5, "vali
 RUN = """
 import sys, time
 from unimat.cli import main
-from unimat.model import loader
+from unimat.model.training import loader
 rows = loader.batch_rows
 loader.batch_rows = lambda *a: (time.sleep(0.2), rows(*a))[1]
 sys.exit(main(sys.argv[1:]))
@@ -35,7 +35,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from tests.model_helpers import TINY_MODEL
 from unimat.model import networks
 from unimat.model.checkpoints import write_model
-from unimat.model.encoded import read_encoding
+from unimat.model.representation.encoded import read_encoding
 from unimat.settings import as_dict
 encoding = read_encoding(sys.argv[1] + "/encoded")
 params = networks.build(TINY_MODEL, encoding).init(key=jax.random.key(0))

@@ -8,9 +8,9 @@ import pytest
 
 from tests.model_helpers import TINY_MODEL, TINY_TRAIN, write_tiny_dataset
 from tests.pack_helpers import HURRIED, packed, run_there, unpacked
-from unimat.model import training
-from unimat.model.interruption import EXIT_CODE
+from unimat.model.machine.interruption import EXIT_CODE
 from unimat.model.packed.pack import pack
+from unimat.model.training import train as training
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,11 @@ import unimat
 from tests.model_helpers import TINY_TRAIN
 from tests.pack_helpers import packed, refusal, run_there, unpacked
 from unimat.files import read_json
-from unimat.model.encoded import EncodedCrystals
 from unimat.model.packed import contents, machine, there
 from unimat.model.packed.launcher import Options, checked_manifest
 from unimat.model.packed.pack import pack, say_size
-from unimat.model.shards import write_shard
+from unimat.model.representation.encoded import EncodedCrystals
+from unimat.model.representation.shards import write_shard
 
 
 def test_equal_input_gives_equal_bytes_and_nothing_of_the_machine(dataset, archive, tmp_path):
@@ -33,7 +33,7 @@ def test_equal_input_gives_equal_bytes_and_nothing_of_the_machine(dataset, archi
     assert [member.name for member in members] == sorted(member.name for member in members)
     assert {(member.uid, member.uname, member.mtime) for member in members} == {(0, "", contents.TIME)}
     names = {member.name.split("/", 1)[1] for member in members}
-    assert {"run.py", "pack.json", "settings.json", "code/unimat/model/training.py"} <= names
+    assert {"run.py", "pack.json", "settings.json", "code/unimat/model/training/train.py"} <= names
     assert "encoded/train/shard-00000.arrow" in names
     # The judges and the test split stay at home.
     assert not {name for name in names if "materials" in name or "cli" in name or name.startswith("encoded/test")}

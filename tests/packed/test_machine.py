@@ -12,7 +12,7 @@ import pytest
 
 from tests.model_helpers import TINY_TRAIN
 from tests.pack_helpers import HURRIED, refusal, run_there, unpacked
-from unimat.model.interruption import Interrupted, Interruption
+from unimat.model.machine.interruption import Interrupted, Interruption
 from unimat.model.packed import machine, there
 from unimat.model.packed.deadline import interrupting
 from unimat.model.packed.launcher import Options

@@ -13,13 +13,14 @@ from tests.model_helpers import TINY_MODEL, TINY_TRAIN
 from tests.pack_helpers import SETS, packed, refusal, run_there, same_bytes, unpacked
 from unimat.cli import main
 from unimat.files import read_json
-from unimat.model import sampled_sets, training
 from unimat.model.checkpoints import read_model, write_model
-from unimat.model.interruption import Interrupted
+from unimat.model.machine.interruption import Interrupted
 from unimat.model.packed import sets
 from unimat.model.packed.absorb import absorb_sets, absorb_training
 from unimat.model.packed.collection import read_collection, steps_of
 from unimat.model.packed.pack import pack, record_of
+from unimat.model.sampling import sampled_sets
+from unimat.model.training import train as training
 from unimat.settings import as_dict
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.workflow.conftest import Run, arguments_of
 from tests.workflow.test_configuration import complaint, demo, read_configuration
 from tests.workflow.test_plan import planned_commands
-from unimat.model.pretrained import CARD_FORMAT, VARIABLE
 from unimat.model.settings import ModelSettings
+from unimat.model.shipped.pretrained import CARD_FORMAT, VARIABLE
 from unimat.settings import as_dict
 
 ENCODE = {

@@ -12,5 +12,5 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def job_flags(args: argparse.Namespace) -> dict[str, Any]:
-    """What `unimat.model.distributed.connect` takes."""
+    """What `unimat.model.machine.distributed.connect` takes."""
     return {name: getattr(args, name) for name in ("coordinator", "processes", "process")}

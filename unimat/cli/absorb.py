@@ -63,10 +63,10 @@ def run(args: argparse.Namespace) -> None:
 
 def _training(args: argparse.Namespace, collection: "Collection") -> None:
     from unimat.errors import UserError
-    from unimat.model.fine_tuning import model_settings_of
     from unimat.model.packed.absorb import absorb_training
     from unimat.model.packed.pack import record_of
     from unimat.model.settings import TrainSettings
+    from unimat.model.training.fine_tuning import model_settings_of
     from unimat.settings import load_settings
 
     if args.encoded is None:

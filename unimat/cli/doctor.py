@@ -114,7 +114,7 @@ class _Run:
 
 
 def _of_the_machine(args: argparse.Namespace, profile: dict[str, Any], run: _Run | None) -> Iterator[Any]:
-    from unimat.model import doctor
+    from unimat.model.training import doctor
 
     yield from doctor.machine_findings(os.environ)
     if args.profile:
@@ -150,10 +150,10 @@ def _cluster_findings(profile: dict[str, Any], args: argparse.Namespace, run: _R
 
 def _settings(args: argparse.Namespace, run: _Run | None) -> tuple[Any, Any, Any]:
     """Encoding, network and recipe of the training; a model that it starts from has the first two."""
-    from unimat.model.doctor import encoding_of, imagined_encoding
-    from unimat.model.encoded import read_encoding
-    from unimat.model.fine_tuning import model_settings_of
+    from unimat.model.representation.encoded import read_encoding
     from unimat.model.settings import EncodeSettings, TrainSettings
+    from unimat.model.training.doctor import encoding_of, imagined_encoding
+    from unimat.model.training.fine_tuning import model_settings_of
     from unimat.settings import load_settings
 
     values = run.configuration.values if run else {}

@@ -37,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from unimat import crystal_stream
     from unimat.materials.datasets.sets import crystals_of, is_crystal_table
-    from unimat.model.encode_stream import encode_dataset
-    from unimat.model.encoded import SPLITS
     from unimat.model.faithful import faithful_section
+    from unimat.model.representation.encode_stream import encode_dataset
+    from unimat.model.representation.encoded import SPLITS
+    from unimat.model.representation.shards import SHARD_ROWS
     from unimat.model.settings import EncodeSettings
-    from unimat.model.shards import SHARD_ROWS
     from unimat.settings import load_settings
 
     section = faithful_section("encode", args.settings) if args.faithful else args.settings

@@ -56,9 +56,9 @@ def is_archive(path: Path) -> bool:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat.model.fine_tuning import model_settings_of
     from unimat.model.packed.pack import Packed, pack, say_size
     from unimat.model.settings import TrainSettings
+    from unimat.model.training.fine_tuning import model_settings_of
     from unimat.settings import given, load_settings
 
     train, out = load_settings(TrainSettings, args.settings, "train"), args.out_file or args.out

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from unimat.errors import UserError
-    from unimat.model import model_card, pretrained
+    from unimat.model.shipped import model_card, pretrained
 
     if args.name is None:
         if args.sections or args.out:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 
 def listing() -> str:
     """One line for each model that is there."""
-    from unimat.model import model_card, pretrained
+    from unimat.model.shipped import model_card, pretrained
 
     cards = [pretrained.card_of(name) for name in pretrained.names()]
     if not cards:

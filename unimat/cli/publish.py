@@ -81,8 +81,8 @@ def _files(args: argparse.Namespace) -> list[str]:
 
 def run(args: argparse.Namespace) -> None:
     from unimat.files import read_json
-    from unimat.model.publishing import learning_curve, publish
     from unimat.model.settings import SampleSettings
+    from unimat.model.shipped.publishing import learning_curve, publish
     from unimat.settings import as_dict, load_settings
 
     training = read_json(args.training) if args.training else None

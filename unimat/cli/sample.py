@@ -87,7 +87,7 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
 
 def with_the_models(asked: dict[str, Any], path: Path, description: dict[str, Any]) -> dict[str, Any]:
     """What was asked for, and the model's own sampling settings for what was left open; the log tells both."""
-    from unimat.model.lineage import how, lineage, sampling_of
+    from unimat.model.shipped.lineage import how, lineage, sampling_of
 
     about = lineage(path, description)
     chosen = sampling_of(about, asked)
@@ -104,10 +104,10 @@ def _told(settings: dict[str, Any]) -> str:
 
 def run(args: argparse.Namespace) -> None:
     from unimat.model.checkpoints import read_model
-    from unimat.model.distributed import connect, is_writer
-    from unimat.model.pretrained import parameters_of
-    from unimat.model.sampled_sets import sample_into
+    from unimat.model.machine.distributed import connect, is_writer
+    from unimat.model.sampling.sampled_sets import sample_into
     from unimat.model.settings import SampleSettings
+    from unimat.model.shipped.pretrained import parameters_of
     from unimat.settings import given, load_settings
 
     asked = {**given(args.settings, "sample"), **overrides(args)}

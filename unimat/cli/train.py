@@ -44,12 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from unimat.model.distributed import connect, is_writer
     from unimat.model.faithful import faithful_section
-    from unimat.model.fine_tuning import model_settings_of
-    from unimat.model.interruption import EXIT_CODE, Interrupted
+    from unimat.model.machine.distributed import connect, is_writer
+    from unimat.model.machine.interruption import EXIT_CODE, Interrupted
     from unimat.model.settings import TrainSettings
-    from unimat.model.training import train
+    from unimat.model.training.fine_tuning import model_settings_of
+    from unimat.model.training.train import train
     from unimat.settings import load_settings
 
     sections = {"train": args.settings, "model": args.model_settings}

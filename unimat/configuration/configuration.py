@@ -10,8 +10,8 @@ from unimat.materials.datasets.known import DATASETS
 from unimat.materials.relax.settings import RelaxSettings
 from unimat.materials.search.settings import LIBRARIES
 from unimat.materials.stability.settings import HullSettings, ReferenceSettings
-from unimat.model.lineage import datasets_of
-from unimat.model.pretrained import model_file
+from unimat.model.shipped.lineage import datasets_of
+from unimat.model.shipped.pretrained import model_file
 from unimat.settings import load_settings
 
 DFT = ("vasp", "gpaw")  # engines that take one crystal for each job

@@ -1,4 +1,4 @@
-"""A finished model in one file, `model.npz`. Checkpoints of a run that goes on: `unimat.model.work_folder`."""
+"""A finished model in one file, `model.npz`. Checkpoints of a run that goes on: `unimat.model.training.work_folder`."""
 
 import dataclasses
 import json
@@ -15,8 +15,8 @@ from unimat import __version__, npz
 from unimat.errors import UserError
 from unimat.files import whole_file
 from unimat.model import networks
-from unimat.model.encoded import Encoding
 from unimat.model.networks import Network, Params
+from unimat.model.representation.encoded import Encoding
 from unimat.model.settings import ModelSettings
 from unimat.settings import load_settings
 

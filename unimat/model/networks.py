@@ -9,14 +9,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from unimat.errors import UserError
-from unimat.model.channels import channel_map
 from unimat.model.compact.names import CELLS, TEMPLATE
 from unimat.model.compact.network import CompactNetwork
-from unimat.model.conditions import condition_shapes
-from unimat.model.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE, Encoding
+from unimat.model.network.unet import UNet
+from unimat.model.representation.channels import channel_map
+from unimat.model.representation.conditions import condition_shapes
+from unimat.model.representation.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE, Encoding
+from unimat.model.representation.tensors import State
 from unimat.model.settings import CRYSTAL_CONDITIONS, ModelSettings
-from unimat.model.tensors import State
-from unimat.model.unet import UNet
 
 Params = Any
 
@@ -62,7 +62,7 @@ class Network:
         Args:
             log_snr: (B,).
             conditions: by name, all of `condition_shapes`: (B, L, H, W, k) each, or (B, k) of a property; see
-                `unimat.model.conditions`.
+                `unimat.model.representation.conditions`.
             rngs: `dropout` when training.
         """
         predict: Any = self.module.apply  # Flax knows no more of its type

@@ -85,7 +85,7 @@ class ModelSettings:
         fourier_features: harmonics sin, cos(2πkx), k = 1..n, of noisy `raw` coordinates at the input; 0: none.
         displacement_features: harmonics of the periodic displacements 2πk(x_i - x_j), k = 1..n, whose cosines and
             sines the attention of the first resolution averages beside its values; 0: none
-            (`unimat.model.displacements`). Fractional coordinates only; costs memory in proportion to n.
+            (`unimat.model.network.displacements`). Fractional coordinates only; costs memory in proportion to n.
         channels: channels of the first resolution (Table 4); of every layer of `compact`.
         multipliers: factor on `channels` at each resolution (Table 4).
         blocks: residual blocks per resolution (Table 4).

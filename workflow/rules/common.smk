@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unimat.distributions import installed
 from unimat.materials.datasets.known import DATASETS
-from unimat.model.pretrained import card_beside, model_file, parameters_of
+from unimat.model.shipped.pretrained import card_beside, model_file, parameters_of
 
 
 include: "configuration.smk"

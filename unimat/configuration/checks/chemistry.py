@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unimat.configuration.schema import did_you_mean
 from unimat.errors import UserError
-from unimat.model.formula import Counts, parsed
+from unimat.model.sampling.formula import Counts, parsed
 from unimat.model.settings import EncodeSettings
 from unimat.periodic_table import ATOMIC_NUMBER, SYMBOLS, Grid, grid_of_elements
 from unimat.strict_yaml import read_text

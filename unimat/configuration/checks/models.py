@@ -6,8 +6,8 @@ from typing import Any
 from unimat.configuration.configuration import Configuration
 from unimat.configuration.schema import did_you_mean
 from unimat.errors import UserError
-from unimat.model.pretrained import card_of, contradictions, model_file
 from unimat.model.settings import CRYSTAL_CONDITIONS, EncodeSettings, ModelSettings
+from unimat.model.shipped.pretrained import card_of, contradictions, model_file
 from unimat.settings import load_settings
 
 

@@ -10,7 +10,7 @@ from unimat.configuration.configuration import SHOWN, Configuration
 from unimat.configuration.schema import did_you_mean
 from unimat.configuration.sections import options_of
 from unimat.errors import UserError
-from unimat.model.formula import chemical_system
+from unimat.model.sampling.formula import chemical_system
 from unimat.model.settings import CRYSTAL_CONDITIONS, EncodeSettings, ModelSettings, SampleSettings
 from unimat.periodic_table import SYMBOLS
 from unimat.settings import load_settings

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from unimat.model.blocks import fan_in, zeros
+from unimat.model.network.blocks import fan_in, zeros
 
 NEVER = -1e9  # logit of a token that is no atom
 

@@ -12,20 +12,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from unimat.model.augmentation import Batch, permuted_axes
 from unimat.model.compact.names import CELLS, OCCUPANCY
 from unimat.model.compact.network import occupancy_of
 from unimat.model.compact.occupancy import negative_log_likelihood
 from unimat.model.compact.pairing import nearest
 from unimat.model.compact.templates import Bridge, drawn_bridge
 from unimat.model.compact.torus import without_mean, wrapped
-from unimat.model.conditions import training_conditions
-from unimat.model.diffusion import BANDS
-from unimat.model.encoded import Encoding
 from unimat.model.networks import Network, Params
-from unimat.model.schedule import log_normal_log_snr, times_of_batch
+from unimat.model.noise.diffusion import BANDS
+from unimat.model.noise.schedule import log_normal_log_snr, times_of_batch
+from unimat.model.representation.augmentation import Batch, permuted_axes
+from unimat.model.representation.conditions import training_conditions
+from unimat.model.representation.encoded import Encoding
+from unimat.model.representation.tensors import State, coordinates_of
 from unimat.model.settings import ModelSettings, TrainSettings
-from unimat.model.tensors import State, coordinates_of
 
 STREAMS = ("augment", "path", "occupancy", "conditions", "dropout")
 # Mean square of a coordinate's path if nothing is known: its loss is measured in units of it.

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from unimat.model import lattice as lattice_forms
+from unimat.model.representation import lattice as lattice_forms
 
 FARTHEST = 6.0  # Å, where the last radial feature lies
 IMAGES = np.array(sorted(itertools.product((-1, 0, 1), repeat=3), key=lambda shift: (any(shift), shift)), np.float32)

@@ -7,18 +7,18 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from unimat.model import backend
-from unimat.model import lattice as lattice_forms
-from unimat.model.blocks import fan_in, zeros
 from unimat.model.compact.attention import TorusAttention
 from unimat.model.compact.geometry import distances_of, matrices_of, phases_of, radial_features, vector_features
 from unimat.model.compact.names import CELLS, OCCUPANCY, TEMPLATE, TEMPLATE_LAYER
 from unimat.model.compact.occupancy import Occupancy
 from unimat.model.compact.torus import wrapped
-from unimat.model.embeddings import ConditionEmbedding, NoiseLevel
-from unimat.model.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE
+from unimat.model.network import backend
+from unimat.model.network.blocks import fan_in, zeros
+from unimat.model.network.embeddings import ConditionEmbedding, NoiseLevel
+from unimat.model.representation import lattice as lattice_forms
+from unimat.model.representation.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE
+from unimat.model.representation.tensors import State
 from unimat.model.settings import ModelSettings
-from unimat.model.tensors import State
 
 LATEST = 0.75  # time beyond which what leads to the template is not hurried any more: its factor 1 / (1 - t) ends at 4
 TEMPLATE_WIDTH = 64  # of what is made of a template's lattice
@@ -91,7 +91,7 @@ class CompactNetwork(nn.Module):
 
     Attributes:
         shape: (H, W) of the grid. max_atoms: most atoms of a crystal. mean, std: of the lattice vector, (6,) each.
-        lattice_lengths: what stands for a, b, c; see `unimat.model.lattice`.
+        lattice_lengths: what stands for a, b, c; see `unimat.model.representation.lattice`.
     """
 
     settings: ModelSettings

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from unimat.model.blocks import fan_in
+from unimat.model.network.blocks import fan_in
 
 NEVER = -1e9
 

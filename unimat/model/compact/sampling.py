@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from unimat.errors import UserError
-from unimat.model import lattice as lattice_forms
 from unimat.model.checkpoints import Model
 from unimat.model.compact import flow
 from unimat.model.compact.names import CELLS, OCCUPANCY, TEMPLATE
@@ -20,13 +19,14 @@ from unimat.model.compact.pairing import nearest
 from unimat.model.compact.symmetry import operations
 from unimat.model.compact.templates import atoms_by_cell, told_of_templates
 from unimat.model.compact.torus import without_mean
-from unimat.model.conditions import counts_on_grid, left_out
-from unimat.model.devices import within
-from unimat.model.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE
+from unimat.model.machine.devices import within
 from unimat.model.networks import Network, Params
-from unimat.model.requests import Requests, conditions_of, requested_counts
+from unimat.model.representation import lattice as lattice_forms
+from unimat.model.representation.conditions import counts_on_grid, left_out
+from unimat.model.representation.encoded import TEMPLATE_COORDS, TEMPLATE_LATTICE
+from unimat.model.representation.tensors import State
+from unimat.model.sampling.requests import Requests, conditions_of, requested_counts
 from unimat.model.settings import SampleSettings
-from unimat.model.tensors import State
 from unimat.progress import Progress, progress
 
 WINDOW = 16  # batches whose crystals are sorted by size among each other, so that little is padding

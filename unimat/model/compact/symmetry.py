@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from unimat.model import lattice as lattice_forms
+from unimat.model.representation import lattice as lattice_forms
 
 TOLERANCE = 0.1  # Å, by which an operation may miss an atom; cells of known crystals are that exact
 

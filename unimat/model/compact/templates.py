@@ -12,15 +12,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from unimat.model import lattice as lattice_forms
-from unimat.model.augmentation import Batch
 from unimat.model.compact.names import TEMPLATE
 from unimat.model.compact.pairing import nearest_with
 from unimat.model.compact.torus import without_mean, wrapped
-from unimat.model.encoded import TEMPLATE_CELL, TEMPLATE_COORDS, TEMPLATE_LATTICE, EncodedCrystals, Encoding
-from unimat.model.schedule import times_of_batch
+from unimat.model.noise.schedule import times_of_batch
+from unimat.model.representation import lattice as lattice_forms
+from unimat.model.representation.augmentation import Batch
+from unimat.model.representation.encoded import (
+    TEMPLATE_CELL,
+    TEMPLATE_COORDS,
+    TEMPLATE_LATTICE,
+    EncodedCrystals,
+    Encoding,
+)
+from unimat.model.representation.tensors import State
 from unimat.model.settings import TrainSettings
-from unimat.model.tensors import State
 
 TRIVIAL = 1 / 12
 # Errors of bridges are measured in units of how far the bridge leads, and of this at least: most templates are near,

@@ -11,7 +11,7 @@ from unimat.files import read_json, sha256, write_json
 from unimat.model.checkpoints import read_model
 from unimat.model.packed.collection import Collection, install_training, steps_of
 from unimat.model.packed.sets import FILES, comparable, fingerprint, place_of, settings_of_set
-from unimat.model.work_folder import with_defaults
+from unimat.model.training.work_folder import with_defaults
 from unimat.outputs import whole_folder
 from unimat.settings import differences
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from unimat.model.interruption import Interrupted
+from unimat.model.machine.interruption import Interrupted
 
 
 @contextlib.contextmanager

@@ -12,18 +12,18 @@ import unimat
 from unimat.errors import UserError
 from unimat.files import existing, read_json, whole_file
 from unimat.model.checkpoints import read_model
-from unimat.model.encoded import read_encoding
-from unimat.model.fine_tuning import start_of
 from unimat.model.packed.absorb import refuse_other
 from unimat.model.packed.collection import collect_training, pieces_of, steps_of
 from unimat.model.packed.contents import MIB, listing, size_of, write_archive, write_folder
 from unimat.model.packed.launcher import FORMAT, MANIFEST
 from unimat.model.packed.machine import requirements
 from unimat.model.packed.sets import settings_of_set
-from unimat.model.pretrained import card_beside, model_file
+from unimat.model.representation.encoded import read_encoding
+from unimat.model.representation.shards import read_index
 from unimat.model.settings import ModelSettings, TrainSettings
-from unimat.model.shards import read_index
-from unimat.model.work_folder import settings_of_run
+from unimat.model.shipped.pretrained import card_beside, model_file
+from unimat.model.training.fine_tuning import start_of
+from unimat.model.training.work_folder import settings_of_run
 from unimat.outputs import whole_folder
 from unimat.settings import as_dict
 

@@ -15,13 +15,13 @@ import numpy as np
 from unimat.errors import UserError
 from unimat.files import existing, sha256
 from unimat.model.checkpoints import Model, read_description
-from unimat.model.interruption import Interrupted
-from unimat.model.lineage import lineage, sampling_of
+from unimat.model.machine.interruption import Interrupted
 from unimat.model.packed.collection import Collection, listed
 from unimat.model.packed.contents import read_tar, write_tar
 from unimat.model.packed.deadline import interrupting
-from unimat.model.sampled_sets import FILES, UNFINISHED, sample_into
+from unimat.model.sampling.sampled_sets import FILES, UNFINISHED, sample_into
 from unimat.model.settings import SampleSettings
+from unimat.model.shipped.lineage import lineage, sampling_of
 from unimat.settings import as_dict, load_settings
 
 logger = logging.getLogger("unimat.packed")

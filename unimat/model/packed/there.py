@@ -15,7 +15,7 @@ from typing import Any
 from unimat.errors import UserError
 from unimat.files import read_json, write_json
 from unimat.model.checkpoints import read_model, versions
-from unimat.model.interruption import EXIT_CODE, Interrupted
+from unimat.model.machine.interruption import EXIT_CODE, Interrupted
 from unimat.model.packed import sets
 from unimat.model.packed.absorb import OUTPUTS, append_pieces, refuse_other
 from unimat.model.packed.collection import (
@@ -31,9 +31,9 @@ from unimat.model.packed.collection import (
 from unimat.model.packed.deadline import interrupting
 from unimat.model.packed.launcher import Options
 from unimat.model.packed.pack import record_of
-from unimat.model.pretrained import VARIABLE
 from unimat.model.settings import ModelSettings, TrainSettings
-from unimat.model.training import train as train_run
+from unimat.model.shipped.pretrained import VARIABLE
+from unimat.model.training.train import train as train_run
 from unimat.settings import as_dict, given, load_settings
 
 logger = logging.getLogger("unimat.packed")

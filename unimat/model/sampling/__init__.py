@@ -1,0 +1,1 @@
+"""Sampling, from a finished model to a set of crystals."""

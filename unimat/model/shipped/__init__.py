@@ -1,0 +1,1 @@
+"""Models that ship or are shared: files of parameters and their cards."""

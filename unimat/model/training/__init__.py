@@ -1,0 +1,1 @@
+"""Training, from encoded crystals to a finished model."""
