@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pymatgen.io.cif import CifWriter
 
-from tests.report_run import crystals
+from tests.report.report_run import crystals
 from unimat.cli import main
 from unimat.configuration.reading import read
 from unimat.materials.crystals.structures import to_structure

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.model_helpers import random_table, write_tiny_dataset
-from tests.report_run import write_run
+from tests.model.model_helpers import random_table, write_tiny_dataset
+from tests.report.report_run import write_run
 from unimat import cli, crystal_table
 from unimat.cli._outputs import OutFile, OutFolder
 from unimat.crystal_table import Crystal, from_crystals

@@ -1,9 +1,10 @@
 """Ingestion of GNoME-format files, a table and one zip of CIFs, at 20,000 and at 200,000 crystals.
 
-The files are made up (`tests/gnome_like.py`): real column names, valid crystals of 2 to 40 atoms. Each run is the
-command `unimat ingest` in a process of its own, fetched manifest to data card, timed in CPU seconds from start to end,
-imports included. A run with two worker processes at the larger size gives the wall time that 2.2 million crystals,
-the number of UniMat's paper, would take; the step from the smaller to the larger size is taken for linear.
+The files are made up (`tests/materials/datasets/gnome_like.py`): real column names, valid crystals of 2 to 40 atoms.
+Each run is the command `unimat ingest` in a process of its own, fetched manifest to data card, timed in CPU seconds
+from start to end, imports included. A run with two worker processes at the larger size gives the wall time that 2.2
+million crystals, the number of UniMat's paper, would take; the step from the smaller to the larger size is taken for
+linear.
 """
 
 import argparse
@@ -25,7 +26,7 @@ TARGET_MEMORY = 1.5 * 1024  # MiB
 def make_files(folder: Path, n: int) -> None:
     """A fetched folder of `n` made-up crystals, as `unimat fetch --dataset gnome` leaves it."""
     made = folder / "made"
-    subprocess.run([sys.executable, "-m", "tests.gnome_like", made, str(n)], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "tests.materials.datasets.gnome_like", made, str(n)], cwd=ROOT, check=True)
     fetch = [sys.executable, "-m", "unimat", "fetch", "--dataset", "gnome", "--mirror", made, "--out", folder / "files"]
     subprocess.run(fetch, check=True, stderr=subprocess.DEVNULL)
 

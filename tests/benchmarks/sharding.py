@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--layouts", nargs="*", help="of 8, fsdp2, fsdp8, processes (default: all)")
     args = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    from tests.model_helpers import write_tiny_dataset
+    from tests.model.model_helpers import write_tiny_dataset
 
     recipe = {**RECIPE, "steps": args.steps, "validate_every": args.steps, "checkpoint_every": args.steps}
     with tempfile.TemporaryDirectory() as scratch:

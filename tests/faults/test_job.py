@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.model_helpers import write_tiny_dataset
+from tests.model.model_helpers import write_tiny_dataset
 from unimat.model.machine.interruption import EXIT_CODE
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ WRITE_MODEL = f"""
 import sys
 import jax
 sys.path.insert(0, {str(ROOT)!r})
-from tests.model_helpers import TINY_MODEL
+from tests.model.model_helpers import TINY_MODEL
 from unimat.model import networks
 from unimat.model.checkpoints import write_model
 from unimat.model.representation.encoded import read_encoding

@@ -21,7 +21,7 @@ import dataclasses, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import jax
-from tests import model_helpers
+from tests.model import model_helpers
 jax.config.update("jax_compilation_cache_dir", sys.argv[4])
 from unimat.model.training import loader, train as training
 rows, begun, pause = loader.batch_rows, Path(sys.argv[3], "begun"), float(sys.argv[5])

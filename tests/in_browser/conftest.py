@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.needs import chromium
-from tests.report_run import write_run
+from tests.report.report_run import write_run
 from unimat.report.page import make_report
 from unimat.report.run_files import read_run
 from unimat.report.settings import ReportSettings

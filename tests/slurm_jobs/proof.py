@@ -12,7 +12,14 @@ from pathlib import Path
 import yaml
 from pymatgen.core import Structure
 
-from tests.vasp_engine.vasp_helpers import ALUMINIUM, LITHIUM_FLUORIDE, SILICON, STAND_IN, VALENCES, fake_potcar
+from tests.materials.relax.vasp_engine.vasp_helpers import (
+    ALUMINIUM,
+    LITHIUM_FLUORIDE,
+    SILICON,
+    STAND_IN,
+    VALENCES,
+    fake_potcar,
+)
 from unimat import crystal_table
 from unimat.materials.crystals.structures import from_structure
 

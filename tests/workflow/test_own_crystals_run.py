@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pymatgen.io.cif import CifWriter
 
-from tests.report_run import crystals
+from tests.report.report_run import crystals
 from tests.workflow.conftest import ROOT, Run
 from unimat import crystal_table
 from unimat.files import read_json

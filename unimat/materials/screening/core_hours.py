@@ -47,7 +47,8 @@ class CostModel:
     source: str
 
 
-# The fit, and what it leaves, are remade by tests/test_core_hours_published.py from the calculations themselves.
+# The fit, and what it leaves, are remade by tests/materials/screening/test_core_hours_published.py from the
+# calculations themselves.
 VASP = CostModel(
     1.57, 5.6e-5, 2.5, 13.0, 8.0, 4.0,
     "15 calculations of Si, V, O2, V2O3 and VO2 (8 to 92 electrons) published by the Materials Project and atomate2: 12"

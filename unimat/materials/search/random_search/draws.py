@@ -60,7 +60,8 @@ def estimated_volume(atomic_numbers: np.ndarray) -> float:
     """Volume in Å^3 of spheres whose radii lie half-way between the covalent and the van der Waals radius.
 
     Appendix 8 of the paper considers "relevant atomic radii" without naming them. Over MP-20's test split the volume
-    of a crystal is 0.96 times this in the median, 0.66 to 1.65 times in 9 of 10 (`tests/test_airss.py`).
+    of a crystal is 0.96 times this in the median, 0.66 to 1.65 times in 9 of 10
+    (`tests/materials/search/random_search/test_airss.py`).
     """
     radii = (covalent_radii() + _van_der_waals_radii())[atomic_numbers] / 2
     return float(4 / 3 * np.pi * (radii**3).sum())
