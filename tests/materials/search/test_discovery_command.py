@@ -72,7 +72,10 @@ def test_a_system_and_what_is_known_are_kept_to(known, tmp_path):
             ("--count", "3", "--chemical-system", "Li-Fe-P-O"),
             "no template of at most 20 atoms for Li-Fe-P-O; allow more",
         ),
-        (("--count", "3", "--known", "nowhere.parquet"), "nowhere.parquet"),
+        (
+            ("--count", "3", "--known", "nowhere.parquet"),
+            "known crystals 'nowhere.parquet': the file does not exist; give one that",
+        ),
         (("--settings", '{"n": 3, "compositions": ["NaCl"]}'), "substitution: n asks for new compositions and"),
         (("--settings", '{"n": 3, "partial": 2}'), "substitution: partial is a share from 0 to 1, found 2"),
     ],

@@ -15,6 +15,7 @@ from unimat.materials.prediction.pairing import samples_of_truths
 from unimat.materials.search import libraries
 from unimat.materials.search.compositions import asked_for
 from unimat.materials.search.exchange import shipped
+from unimat.materials.search.named_libraries import crystals_named
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +213,7 @@ def test_a_published_dataset_is_fetched_as_templates_and_as_known(tmp_path, monk
     places = []
 
     def fetched(dataset, folder):
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         crystal_table.write(from_crystals([from_structure(KNOWN["SrTiO3"], "perovskite")]), folder / "train.parquet")
         places.append((dataset.name, folder))
         return {"files": [{"name": "train.parquet"}]}
@@ -223,6 +224,8 @@ def test_a_published_dataset_is_fetched_as_templates_and_as_known(tmp_path, monk
     ((name, place),) = places
     assert name == "mp_20"
     assert place.is_relative_to(libraries.cache_folder())
+    (table,) = crystals_named(["mp_20"])
+    assert table.material_ids == ["perovskite"]
 
 
 def test_bad_input_is_one_line(folder, tmp_path, capsys):

@@ -285,6 +285,19 @@ def test_noise_goes_to_the_crystal_where_its_template_is_seen(batch, encoding):
     np.testing.assert_allclose(same["coords"][-1], velocity["coords"][-1], atol=1e-6)
 
 
+def test_where_an_element_moved_from_goes_with_its_place():
+    """Two equal atoms, whose template has another element at either place: the noise lies the other way round."""
+    places = jnp.array([[[0.1, 0.2, 0.3], [0.6, 0.7, 0.8]]])
+    flags = jnp.array([True]), jnp.array([False])
+    jitter = {"coords": jnp.zeros((1, 2, 3)), "lattice": jnp.zeros((1, 6))}
+    bridge = Bridge(places, jnp.zeros((1, 6)), jnp.array([[2, 3]]), *flags, jitter, jnp.array([0.5]))
+    start, end = ({"coords": coords, "lattice": jnp.zeros((1, 6))} for coords in (places[:, ::-1] + 0.01, places))
+    settings = dataclasses.replace(TRAIN, pairing="nearest")
+    _, _, shown = bridge.path(start, end, jnp.array([[1, 1]]), settings, jnp.array([0.5]))
+    np.testing.assert_allclose(shown[TEMPLATE_COORDS], places[:, ::-1] + 0.01, atol=1e-5)
+    assert shown[TEMPLATE_CELL].tolist() == [[3, 2]]
+
+
 def test_errors_of_bridges_count_in_units_of_their_length():
     flags = jnp.array([True, False])
     bridge = Bridge(

@@ -37,21 +37,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get(FOLDER) or platformdirs.user_cache_dir("unimat", appauthor=False)).expanduser()
 
 
-def read(sources: Sequence[str | Path], processes: int = 1, cache: Path | None = None) -> Templates:
+def read(
+    sources: Sequence[str | Path], processes: int = 1, cache: Path | None = None, name: str | None = None
+) -> Templates:
     """Templates of several tables in one library: one of each kind, that of the first table that has it.
 
     Args:
         sources: libraries, crystals in any readable form, or the word aflow.
         processes: that index what is no library yet.
         cache: folder for indexes; None: the user's.
+        name: of the library in messages; None: the sources.
 
     Raises:
         UserError: if nothing can be read, or no crystal can be used.
     """
     if not sources:
-        raise UserError("no table of templates is named; give one of known crystals")
+        raise UserError("no templates are named; give known crystals, or the word aflow for the AFLOW prototypes")
     tables = [library(source, processes, cache) for source in dict.fromkeys(map(str, sources))]
-    return Templates(joined(tables), ", ".join(map(str, sources)))
+    return Templates(joined(tables), name or ", ".join(map(str, sources)))
 
 
 def library(source: str | Path, processes: int = 1, cache: Path | None = None) -> CrystalTable:

@@ -23,32 +23,29 @@ def library_named(names: Sequence[str], processes: int = 1) -> Templates:
         UserError: if nothing of that name is there, or no crystal of it can be used.
     """
     names = list(dict.fromkeys(names))
-    if not names:
-        raise UserError("no templates are named; give known crystals, or the word aflow for the AFLOW prototypes")
     if names == [AFLOW]:
         return aflow.library()
-    sources = [source for name in names for source in _sources(name)]
-    tables = [libraries.library(source, processes) for source in sources]
-    return Templates(libraries.joined(tables), ", ".join(names))
+    sources = [source for name in names for source in _sources(name, "templates")]
+    return libraries.read(sources, processes, name=", ".join(names))
 
 
 def crystals_named(names: Sequence[str], processes: int = 1) -> list[CrystalTable]:
     """Tables of the crystals that are named as in `library_named`, none left out."""
-    sources = [source for name in dict.fromkeys(names) for source in _sources(name)]
+    sources = [source for name in dict.fromkeys(names) for source in _sources(name, "known crystals")]
     return [aflow.library().table if source == AFLOW else crystals_of(source, processes) for source in sources]
 
 
-def _sources(name: str) -> list[str | Path]:
+def _sources(name: str, what: str) -> list[str | Path]:
     path = Path(name)
     if name == AFLOW or path.exists():
         return [name]
     if name not in DATASETS:
-        if path.suffix or path.name != name:
-            raise UserError(f"templates {name!r}: the file does not exist")
         known = ", ".join(LIBRARIES)
-        raise UserError(f"templates {name!r}: no such file, and no library of that name; there are {known}")
+        if path.suffix or path.name != name:
+            raise UserError(f"{what} {name!r}: the file does not exist; give one that does, or name one of {known}")
+        raise UserError(f"{what} {name!r}: no such file, and no library of that name; there are {known}")
     if name not in LIBRARIES:
-        raise UserError(f"templates {name!r}: make a table of this dataset with `unimat ingest`, and name that")
+        raise UserError(f"{what} {name!r}: make a table of this dataset with `unimat ingest`, and name that")
     return [*_fetched(name)]
 
 

@@ -41,8 +41,7 @@ class Bridge:
 
     Attributes:
         coords: (B, A, 3) of the templates. lattice: (B, D), standardised; zeros where there is none.
-        cells: (B, A) int, those that the elements moved from. All atoms of an element move from one, so that equal
-            atoms can be exchanged without them.
+        cells: (B, A) int, those that the elements moved from.
         shown, starts: (B,) bool; a path that starts from a template is of a crystal that is shown it.
         jitter: as of `base`, standard normal. even: (B,) times, evenly spread.
     """
@@ -66,8 +65,11 @@ class Bridge:
         present, shown = cells >= 0, self.shown[:, None, None]
         beyond = without_mean(wrapped(end["coords"] - self.coords), present)
         aim, rest = jnp.where(shown, self.coords, end["coords"]), jnp.where(shown, beyond, 0.0)
-        if settings.pairing == "nearest":
-            aim, rest = nearest_with(start["coords"], aim, rest, cells)
+        moved_from = self.cells
+        if settings.pairing == "nearest":  # what belongs to an atom of the template goes with it
+            beside = jnp.concatenate([rest, moved_from[..., None].astype(rest.dtype)], axis=-1)
+            aim, beside = nearest_with(start["coords"], aim, beside, cells)
+            rest, moved_from = beside[..., :3], beside[..., 3].astype(jnp.int32)
         else:
             aim = centred(start["coords"], aim, present)
         moved = without_mean(wrapped(aim - start["coords"]), present) + rest
@@ -87,7 +89,7 @@ class Bridge:
             "coords": coords - jnp.floor(coords),
             "lattice": begin["lattice"] + t[:, None] * velocity["lattice"],
         }
-        return state, velocity, told(aim, self.lattice, self.cells, self.shown, self.starts)
+        return state, velocity, told(aim, self.lattice, moved_from, self.shown, self.starts)
 
     def weighted(self, squared: State, velocity: State, present: jax.Array) -> State:
         """Mean squared errors (B,), those of bridges in units of their length."""
